@@ -1,0 +1,3 @@
+"""Provery: zero-knowledge proving as durable Temporal workflows."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The words of the house: records, ports, errors and stage signatures. Standard library and temporalio only."""

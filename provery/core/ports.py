@@ -1,0 +1,374 @@
+"""Ports: what the engine asks of stores, ledgers, provers and systems. Implementations are injected by the workers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from provery.core.errors import ProveryError
+from provery.core.types import (
+    ArtifactRef,
+    Json,
+    Plan,
+    StageInput,
+    StageResult,
+    Unit,
+    UnitStatus,
+    Work,
+)
+
+Progress = Callable[[str, float, float], None]
+"""``progress(step, done, total)``: goes into the heartbeat and from there to the UI. Cheap, callable from any thread."""
+
+
+class ArtifactStore(Protocol):
+    """Content-addressed, put-if-absent, digest-checked on read."""
+
+    url: str
+
+    async def put_bytes(self, data: bytes, *, name: str = "") -> ArtifactRef:
+        """Store bytes; storing the same bytes twice is one artifact."""
+        ...
+
+    async def put_file(self, path: Path, *, name: str = "", move: bool = False) -> ArtifactRef:
+        """Store a file by streaming it. ``move`` allows the store to take the file itself."""
+        ...
+
+    async def put_files(self, files: Sequence[tuple[Path, str]], *, move: bool = False) -> list[ArtifactRef]:
+        """Store many small files, in order, in one go."""
+        ...
+
+    async def read(self, ref: ArtifactRef, *, limit: int = 64 * 2**20) -> bytes:
+        """Bytes of an artifact up to ``limit``.
+
+        Raises:
+            ArtifactMissing: it is not there.
+            ArtifactCorrupt: its bytes do not match; they are moved to quarantine.
+        """
+        ...
+
+    async def local(self, ref: ArtifactRef) -> Path:
+        """A read-only local file with the artifact's checked bytes, in the store itself or a local cache."""
+        ...
+
+    async def exists(self, refs: Sequence[ArtifactRef]) -> list[bool]:
+        """Whether each is present with its size, without reading it."""
+        ...
+
+    async def quarantine(self, ref: ArtifactRef, reason: str) -> ArtifactRef:
+        """Keep a rejected artifact aside with the reason; returns where."""
+        ...
+
+    def scratch(self) -> AbstractAsyncContextManager[Path]:
+        """A private directory on the store's file system where possible, removed at the end."""
+        ...
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One execution of one stage: who computed what, where, when, at what cost."""
+
+    id: str
+    memo_key: str
+    unit: Unit
+    stage: str
+    shard: int | None
+    number: int
+    """Temporal's attempt number, from 1."""
+    workflow_id: str
+    run_id: str
+    queue: str
+    worker: str
+    """Worker identity."""
+    host: str
+    started_at: float
+    """Seconds since the epoch."""
+    prover: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class AttemptEnd:
+    """How an attempt ended."""
+
+    id: str
+    ended_at: float
+    outcome: str
+    """``done``, ``failed``, ``cancelled`` or ``handed_back``."""
+    error_kind: str = ""
+    error: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_s: float = 0.0
+    peak_rss: int = 0
+    """Bytes."""
+    cost: float = 0.0
+    """In the unit of the configured rates; CPU-seconds × rate + device-seconds × rate."""
+    result: StageResult | None = None
+
+
+@dataclass(frozen=True)
+class UnitRow:
+    """A unit as the ledger knows it."""
+
+    unit: Unit
+    status: UnitStatus
+    workflow_id: str
+    """Workflow that owns it: its own, or its batch's."""
+    run_id: str = ""
+    reason: str = ""
+    error_kind: str = ""
+    stage: str = ""
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    generation: int = 0
+    plan: Plan | None = None
+
+
+class Ledger(Protocol):
+    """The database that outlives Temporal's retention. Every method is one transaction and safe to repeat."""
+
+    async def claim(self, works: Sequence[Work], workflow_id: str = "", *, reopen: bool = True) -> list[UnitRow]:
+        """Insert units that are new, owned by ``workflow_id`` (empty: the unit's own id); return each row as it stands.
+
+        A row that is terminal and whose ``params`` differ, or that FAILED or was CANCELLED, is reopened (status RUNNING,
+        new owner) when ``reopen``; a DONE row with the same params is returned as it is.
+        """
+        ...
+
+    async def adopt(self, unit: Unit, owner: str, new_owner: str) -> bool:
+        """Compare-and-swap the owning workflow of a unit that is not terminal."""
+        ...
+
+    async def lookup(self, memo_keys: Sequence[str]) -> dict[str, StageResult]:
+        """Results recorded under these names."""
+        ...
+
+    async def begin(self, attempts: Sequence[Attempt]) -> dict[str, StageResult]:
+        """Look up each attempt's memo key; open those attempts that found nothing. Returns what was found."""
+        ...
+
+    async def finish(self, ends: Sequence[AttemptEnd], done: Sequence[Unit] = ()) -> dict[str, StageResult]:
+        """Close attempts, record their results put-if-absent, mark units ``done``. Returns the winning result per memo key."""
+        ...
+
+    async def forget(self, memo_key: str, *, reason: str) -> None:
+        """Drop a result whose artifacts are gone or corrupt, keeping a trace in its attempt."""
+        ...
+
+    async def bounded_failures(self, unit: Unit, stage: str, shard: int | None, run_id: str) -> int:
+        """How many attempts of this stage failed with a bounded error in this run."""
+        ...
+
+    async def results(self, unit: Unit, stage: str, generation: int) -> dict[int, StageResult]:
+        """Results of a fanned-out stage by shard."""
+        ...
+
+    async def conclude(self, unit: Unit, status: UnitStatus, *, reason: str = "", error_kind: str = "", stage: str = "",
+                       generation: int | None = None) -> UnitStatus:
+        """Set a unit's status; DONE never goes back. Returns the status that stands."""
+        ...
+
+    async def unit(self, system: str, stream: str, key: str) -> UnitRow | None:
+        """One unit."""
+        ...
+
+    async def units(self, *, system: str = "", stream: str = "", status: str = "", limit: int = 50,
+                    before: float | None = None) -> list[UnitRow]:
+        """Units, newest first."""
+        ...
+
+    async def audit(self, unit: Unit) -> dict[str, Json]:
+        """Everything recorded of a unit: attempts, results, submissions, costs."""
+        ...
+
+    async def intend(self, unit: Unit, destination: str, request_key: str, detail: Mapping[str, Json]) -> dict[str, Json]:
+        """Write an outward call's intent put-if-absent; returns the recorded intent with its receipt, if it has one."""
+        ...
+
+    async def receipt(self, request_key: str, receipt: Mapping[str, Json], *, cost: float = 0.0) -> None:
+        """Record what an outward call returned."""
+        ...
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a child process used."""
+
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_rss: int = 0
+    """Bytes."""
+    exit_code: int | None = None
+    signal: int | None = None
+    pid: int | None = None
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class CircuitFiles:
+    """Local files of one circuit version and their digests."""
+
+    name: str
+    version: str
+    """SHA-256 over the digests of its files."""
+    wasm: Path
+    wasm_sha256: str
+    zkey: Path
+    zkey_sha256: str
+    vkey: Path
+    """snarkjs ``verification_key.json``."""
+    vkey_sha256: str
+    r1cs: Path | None = None
+
+
+@dataclass(frozen=True)
+class WitnessItem:
+    """One witness to compute: circuit inputs as JSON to a ``.wtns`` file."""
+
+    inputs: Mapping[str, Json]
+    out: Path
+
+
+@dataclass(frozen=True)
+class ProveItem:
+    """One proof to make: ``.wtns`` in, snarkjs ``proof.json`` and ``public.json`` out."""
+
+    wtns: Path
+    proof: Path
+    public: Path
+
+
+@dataclass(frozen=True)
+class VerifyItem:
+    """One proof to check."""
+
+    proof: Path
+    public: Path
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """How one item of a call went; exactly one of ``error`` and success."""
+
+    error: ProveryError | None = None
+    usage: Usage = field(default_factory=Usage)
+    detail: Mapping[str, Json] = field(default_factory=dict)
+
+
+class CircomProver(Protocol):
+    """Groth16 over circom circuits. A bad item never fails its neighbours; a dead child raises for the whole call.
+
+    An implementation is a pool with one resident child per slot: concurrent calls each take a child and wait when all
+    are taken. Cancelling the awaiting task kills the child it holds within two seconds.
+    """
+
+    name: str
+
+    async def witness(self, circuit: CircuitFiles, items: Sequence[WitnessItem], progress: Progress) -> list[ItemResult]:
+        """Compute witnesses."""
+        ...
+
+    async def prove(self, circuit: CircuitFiles, items: Sequence[ProveItem], progress: Progress) -> list[ItemResult]:
+        """Make proofs."""
+        ...
+
+    async def verify(self, circuit: CircuitFiles, items: Sequence[VerifyItem]) -> list[ItemResult]:
+        """Check proofs; an item with ``error=ProofRejected`` does not verify."""
+        ...
+
+    async def close(self) -> None:
+        """End the child."""
+        ...
+
+
+@dataclass
+class StageContext:
+    """What a system's stage gets: its input, resolved artifacts, and the injected ports."""
+
+    given: StageInput
+    inputs: tuple[ArtifactRef, ...]
+    """Resolved: after a fan-out these are all shards' outputs in order; within one, this shard's input."""
+    artifacts: ArtifactStore
+    ledger: Ledger
+    progress: Progress
+    memo_key: str
+    request_key: str = ""
+    """Deterministic name for outward calls."""
+    prover: str = ""
+
+    @property
+    def unit(self) -> Unit:
+        """The unit at hand."""
+        return self.given.unit
+
+
+@dataclass(frozen=True)
+class StageOutput:
+    """What a system's stage produced."""
+
+    outputs: tuple[ArtifactRef, ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+    shards: bool = False
+    """Witness only: each output is one shard for prove."""
+
+
+class System(Protocol):
+    """A kind of thing that needs proofs. Each stage takes contexts and returns one output or error per context.
+
+    All contexts of one call belong to one stage; there is more than one only in an express batch. A raised
+    :class:`ProveryError` stands for every context of the call.
+    """
+
+    name: str
+
+    async def run_stage(self, stage: str, contexts: Sequence[StageContext]) -> list[StageOutput | ProveryError]:
+        """Run one stage for one or many units."""
+        ...
+
+    async def conclude(self, unit: Unit, status: UnitStatus, reason: str, error_kind: str) -> None:
+        """Tell the destination that a unit ended without a proof. Safe to repeat."""
+        ...
+
+    async def discover(self, stream: str, first: int | None, last: int | None) -> list[Work]:
+        """The units that are due; empty for systems fed by an ingress."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections and children."""
+        ...
+
+
+class CircuitCatalog(Protocol):
+    """Registered circuits, shared by every worker through the ledger and the artifact store."""
+
+    async def add(self, name: str, manifest: Mapping[str, Json]) -> str:
+        """Register a version (idempotent); returns its version digest. The newest version is the default."""
+        ...
+
+    async def get(self, name: str, version: str = "") -> dict[str, Json] | None:
+        """A version's manifest, the newest without ``version``."""
+        ...
+
+    def all(self) -> AsyncIterator[dict[str, Json]]:
+        """Every version, newest first."""
+        ...
+
+
+@dataclass
+class Deps:
+    """What the workers inject into a system."""
+
+    artifacts: ArtifactStore
+    ledger: Ledger
+    catalog: CircuitCatalog
+    provers: Mapping[str, CircomProver]
+    """Provers by name; each starts its children at first use."""
+    env: Mapping[str, str]
+    """The process environment, read by the system's settings."""
+    home: Path
+    """Working directory of this installation, for caches."""

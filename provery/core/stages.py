@@ -1,0 +1,126 @@
+"""Signatures of the activities, for workflows to call by name; ``activities.stages`` implements them.
+
+The bodies never run: a workflow names an activity by its signature, a worker registers the implementation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from temporalio import activity
+
+from provery.core.types import StageInput, StageResult, Unit, UnitOutcome, UnitStatus, Work
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """How a unit ended without its last stage: what ``conclude`` writes down."""
+
+    unit: Unit
+    status: UnitStatus
+    reason: str = ""
+    error_kind: str = ""
+    stage: str = ""
+
+
+@dataclass(frozen=True)
+class ExpressInput:
+    """Units whose stages run back to back in one activity."""
+
+    works: tuple[Work, ...]
+
+
+@dataclass(frozen=True)
+class ExpressResult:
+    """One outcome per unit, in the order of the input."""
+
+    outcomes: tuple[UnitOutcome, ...]
+
+
+@dataclass(frozen=True)
+class DiscoverInput:
+    """Which stream to look at, and when the look was due (seconds since the epoch)."""
+
+    system: str
+    stream: str
+    settings: dict[str, str] = field(default_factory=dict)
+    first: int | None = None
+    """Backfill: the first ordinal wanted."""
+    last: int | None = None
+    """Backfill: the last ordinal wanted."""
+
+
+@dataclass(frozen=True)
+class DiscoverResult:
+    """The units that are due."""
+
+    works: tuple[Work, ...]
+
+
+def _only_a_signature(name: str) -> RuntimeError:
+    return RuntimeError(f"{name} is a signature; the worker registers its implementation")
+
+
+@activity.defn(name="fetch")
+async def fetch(given: StageInput) -> StageResult:
+    """Bring every input into the store, checked against the source's own commitments."""
+    raise _only_a_signature("fetch")
+
+
+@activity.defn(name="witness")
+async def witness(given: StageInput) -> StageResult:
+    """Compute the witness from the inputs, as one piece or k shards."""
+    raise _only_a_signature("witness")
+
+
+@activity.defn(name="prove")
+async def prove(given: StageInput) -> StageResult:
+    """Prove one witness (shard) in one child process."""
+    raise _only_a_signature("prove")
+
+
+@activity.defn(name="compress")
+async def compress(given: StageInput) -> StageResult:
+    """Aggregate, recurse or wrap."""
+    raise _only_a_signature("compress")
+
+
+@activity.defn(name="verify")
+async def verify(given: StageInput) -> StageResult:
+    """Verify the final proof against the pinned verifying key."""
+    raise _only_a_signature("verify")
+
+
+@activity.defn(name="submit")
+async def submit(given: StageInput) -> StageResult:
+    """Give the proof to its destination exactly once."""
+    raise _only_a_signature("submit")
+
+
+@activity.defn(name="express")
+async def express(given: ExpressInput) -> ExpressResult:
+    """Run the stages of many units back to back."""
+    raise _only_a_signature("express")
+
+
+@activity.defn(name="conclude")
+async def conclude(given: Conclusion) -> None:
+    """Write down, in the ledger and at the destination, a unit that ended without a proof."""
+    raise _only_a_signature("conclude")
+
+
+@activity.defn(name="discover")
+async def discover(given: DiscoverInput) -> DiscoverResult:
+    """List the units of a stream that are due."""
+    raise _only_a_signature("discover")
+
+
+STAGE_ACTIVITIES = {
+    "fetch": fetch,
+    "witness": witness,
+    "prove": prove,
+    "compress": compress,
+    "verify": verify,
+    "submit": submit,
+}
+"""Stage name → signature."""
