@@ -359,6 +359,27 @@ class CircuitCatalog(Protocol):
         ...
 
 
+class CircuitResolver(Protocol):
+    """Registered circuits as checked local files."""
+
+    async def manifest(self, name: str, version: str = "") -> Mapping[str, Json]:
+        """A version's manifest, the newest without ``version``.
+
+        Raises:
+            UnknownCircuit: no such circuit or version.
+        """
+        ...
+
+    async def resolve(self, name: str, version: str = "") -> CircuitFiles:
+        """The files of a version, digests checked.
+
+        Raises:
+            UnknownCircuit: no such circuit or version.
+            InvalidKey: a key is damaged, or a development key in production.
+        """
+        ...
+
+
 @dataclass
 class Deps:
     """What the workers inject into a system."""
@@ -366,6 +387,7 @@ class Deps:
     artifacts: ArtifactStore
     ledger: Ledger
     catalog: CircuitCatalog
+    circuits: CircuitResolver
     provers: Mapping[str, CircomProver]
     """Provers by name; each starts its children at first use."""
     env: Mapping[str, str]
