@@ -1,0 +1,1 @@
+"""Activities: the stages as Temporal runs them, memoised, with heartbeats and one translation of errors."""

@@ -1,0 +1,1 @@
+"""Workflows: deterministic code only, over ``provery.core`` and the Temporal SDK."""

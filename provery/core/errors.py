@@ -6,9 +6,11 @@
     │   ├── LedgerUnavailable       ledger database did not answer
     │   ├── SourceUnavailable       where inputs come from did not answer
     │   ├── SinkUnavailable         where results go did not answer
-    │   ├── ArtifactMissing         a recorded artifact is gone; its stage is computed again
-    │   ├── ArtifactCorrupt         bytes do not match their digest; quarantined and computed again
     │   └── HandedBack              a draining worker returned the stage unfinished
+    ├── ArtifactError             an input artifact is unusable; the stage that made it runs again
+    │   ├── ArtifactMissing         a recorded artifact is gone
+    │   ├── ArtifactCorrupt         bytes do not match their digest; quarantined
+    │   └── ShardsMissing           a fan-out's results are not all in the ledger
     ├── ProverCrashed             the prover child died or misbehaved; retried a bounded number of times
     │   └── ProverTimeout           no result within the stage's time
     ├── ResourceExhausted         out of memory or device memory; retried on the stage's fallback queue
@@ -41,6 +43,8 @@ class Retry(StrEnum):
     """Again, at most ``StagePlan.attempts`` times in one run of the unit."""
     ELSEWHERE = "elsewhere"
     """Not here: on ``StagePlan.fallback_queue``, if the plan names one."""
+    UPSTREAM = "upstream"
+    """Not by itself: the stage that made the input runs again first."""
     NEVER = "never"
     """The stage ends."""
 
@@ -98,16 +102,26 @@ class SinkUnavailable(TransientError):
     """The place that results go to did not answer."""
 
 
-class ArtifactMissing(TransientError):
+class HandedBack(TransientError):
+    """A draining worker gave the stage back; another worker takes it."""
+
+
+class ArtifactError(ProveryError):
+    """An input artifact is unusable; computing it again mends it."""
+
+    retry = Retry.UPSTREAM
+
+
+class ArtifactMissing(ArtifactError):
     """An artifact that the ledger names is not in the store."""
 
 
-class ArtifactCorrupt(TransientError):
+class ArtifactCorrupt(ArtifactError):
     """An artifact's bytes do not match its digest or size."""
 
 
-class HandedBack(TransientError):
-    """A draining worker gave the stage back; another worker takes it."""
+class ShardsMissing(ArtifactError):
+    """Results of a fan-out that should all be in the ledger are not."""
 
 
 class ProverCrashed(ProveryError):

@@ -106,7 +106,7 @@ class AttemptEnd:
     peak_rss: int = 0
     """Bytes."""
     cost: float = 0.0
-    """In the unit of the configured rates; CPU-seconds × rate + device-seconds × rate."""
+    """In the unit of the configured rates; CPU-seconds by their rate plus device-seconds by theirs."""
     result: StageResult | None = None
 
 
@@ -131,7 +131,9 @@ class UnitRow:
 class Ledger(Protocol):
     """The database that outlives Temporal's retention. Every method is one transaction and safe to repeat."""
 
-    async def claim(self, works: Sequence[Work], workflow_id: str = "", *, reopen: bool = True) -> list[UnitRow]:
+    async def claim(
+        self, works: Sequence[Work], workflow_id: str = "", *, reopen: bool = True
+    ) -> list[UnitRow]:
         """Insert units that are new, owned by ``workflow_id`` (empty: the unit's own id); return each row as it stands.
 
         A row that is terminal and whose ``params`` differ, or that FAILED or was CANCELLED, is reopened (status RUNNING,
@@ -167,8 +169,16 @@ class Ledger(Protocol):
         """Results of a fanned-out stage by shard."""
         ...
 
-    async def conclude(self, unit: Unit, status: UnitStatus, *, reason: str = "", error_kind: str = "", stage: str = "",
-                       generation: int | None = None) -> UnitStatus:
+    async def conclude(
+        self,
+        unit: Unit,
+        status: UnitStatus,
+        *,
+        reason: str = "",
+        error_kind: str = "",
+        stage: str = "",
+        generation: int | None = None,
+    ) -> UnitStatus:
         """Set a unit's status; DONE never goes back. Returns the status that stands."""
         ...
 
@@ -176,8 +186,15 @@ class Ledger(Protocol):
         """One unit."""
         ...
 
-    async def units(self, *, system: str = "", stream: str = "", status: str = "", limit: int = 50,
-                    before: float | None = None) -> list[UnitRow]:
+    async def units(
+        self,
+        *,
+        system: str = "",
+        stream: str = "",
+        status: str = "",
+        limit: int = 50,
+        before: float | None = None,
+    ) -> list[UnitRow]:
         """Units, newest first."""
         ...
 
@@ -185,7 +202,9 @@ class Ledger(Protocol):
         """Everything recorded of a unit: attempts, results, submissions, costs."""
         ...
 
-    async def intend(self, unit: Unit, destination: str, request_key: str, detail: Mapping[str, Json]) -> dict[str, Json]:
+    async def intend(
+        self, unit: Unit, destination: str, request_key: str, detail: Mapping[str, Json]
+    ) -> dict[str, Json]:
         """Write an outward call's intent put-if-absent; returns the recorded intent with its receipt, if it has one."""
         ...
 
@@ -268,11 +287,15 @@ class CircomProver(Protocol):
 
     name: str
 
-    async def witness(self, circuit: CircuitFiles, items: Sequence[WitnessItem], progress: Progress) -> list[ItemResult]:
+    async def witness(
+        self, circuit: CircuitFiles, items: Sequence[WitnessItem], progress: Progress
+    ) -> list[ItemResult]:
         """Compute witnesses."""
         ...
 
-    async def prove(self, circuit: CircuitFiles, items: Sequence[ProveItem], progress: Progress) -> list[ItemResult]:
+    async def prove(
+        self, circuit: CircuitFiles, items: Sequence[ProveItem], progress: Progress
+    ) -> list[ItemResult]:
         """Make proofs."""
         ...
 
@@ -326,7 +349,9 @@ class System(Protocol):
 
     name: str
 
-    async def run_stage(self, stage: str, contexts: Sequence[StageContext]) -> list[StageOutput | ProveryError]:
+    async def run_stage(
+        self, stage: str, contexts: Sequence[StageContext]
+    ) -> list[StageOutput | ProveryError]:
         """Run one stage for one or many units."""
         ...
 

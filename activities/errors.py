@@ -1,0 +1,31 @@
+"""The one place where a domain error becomes an ApplicationError."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.exceptions import ApplicationError
+
+from provery.core.errors import HandedBack, ProveryError, Retry
+from provery.core.redact import redact
+
+
+def to_application_error(error: ProveryError, *, exhausted: bool = False) -> ApplicationError:
+    """Translate an error for Temporal.
+
+    Args:
+        error: What the stage raised.
+        exhausted: Whether a bounded error has used up its attempts.
+
+    Returns:
+        An error whose type is the class name, with value, expectation and action as details. Only transient errors and
+        bounded ones with attempts left are retried by Temporal; the workflow decides about the others.
+    """
+    again = error.retry is Retry.FOREVER or (error.retry is Retry.BOUNDED and not exhausted)
+    return ApplicationError(
+        redact(str(error)),
+        {"value": error.value and redact(error.value), "expected": error.expected, "action": error.action},
+        type=error.kind,
+        non_retryable=not again,
+        next_retry_delay=timedelta(milliseconds=50) if isinstance(error, HandedBack) else None,
+    )

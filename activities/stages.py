@@ -1,0 +1,145 @@
+"""The activities: six thin stage methods, the express run, conclude and discover."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from temporalio import activity
+
+from activities.errors import to_application_error
+from activities.express import run_express
+from activities.heartbeat import Heartbeat
+from activities.memo import Memo, Where
+from provery.core.errors import HandedBack, ProveryError, Retry
+from provery.core.stages import Conclusion, DiscoverInput, DiscoverResult, ExpressInput, ExpressResult
+from provery.core.types import StageInput, StageResult
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Activity implementations over the memoised step. Register ``for_queue(...)`` with a worker."""
+
+    memo: Memo
+    identity: str
+
+    @activity.defn(name="fetch")
+    async def fetch(self, given: StageInput) -> StageResult:
+        """See :func:`provery.core.stages.fetch`."""
+        return await self._one(given)
+
+    @activity.defn(name="witness")
+    async def witness(self, given: StageInput) -> StageResult:
+        """See :func:`provery.core.stages.witness`."""
+        return await self._one(given)
+
+    @activity.defn(name="prove")
+    async def prove(self, given: StageInput) -> StageResult:
+        """See :func:`provery.core.stages.prove`."""
+        return await self._one(given)
+
+    @activity.defn(name="compress")
+    async def compress(self, given: StageInput) -> StageResult:
+        """See :func:`provery.core.stages.compress`."""
+        return await self._one(given)
+
+    @activity.defn(name="verify")
+    async def verify(self, given: StageInput) -> StageResult:
+        """See :func:`provery.core.stages.verify`."""
+        return await self._one(given)
+
+    @activity.defn(name="submit")
+    async def submit(self, given: StageInput) -> StageResult:
+        """See :func:`provery.core.stages.submit`."""
+        return await self._one(given)
+
+    @activity.defn(name="express")
+    async def express(self, given: ExpressInput) -> ExpressResult:
+        """See :func:`provery.core.stages.express`."""
+        try:
+            async with Heartbeat() as beat:
+                outcomes = await run_express(self.memo, given.works, self._where(), beat.progress)
+        except asyncio.CancelledError:
+            raise self._cancelled() from None
+        except ProveryError as error:
+            raise to_application_error(error) from error
+        return ExpressResult(tuple(outcomes))
+
+    @activity.defn(name="conclude")
+    async def conclude(self, given: Conclusion) -> None:
+        """See :func:`provery.core.stages.conclude`."""
+        try:
+            async with Heartbeat():
+                stands = await self.memo.ledger.conclude(
+                    given.unit,
+                    given.status,
+                    reason=given.reason,
+                    error_kind=given.error_kind,
+                    stage=given.stage,
+                )
+                if stands is given.status and stands.terminal:
+                    system = self.memo.system(given.unit.system)
+                    await system.conclude(given.unit, given.status, given.reason, given.error_kind)
+        except ProveryError as error:
+            raise to_application_error(error) from error
+
+    @activity.defn(name="discover")
+    async def discover(self, given: DiscoverInput) -> DiscoverResult:
+        """See :func:`provery.core.stages.discover`."""
+        try:
+            async with Heartbeat():
+                works = await self.memo.system(given.system).discover(given.stream, given.first, given.last)
+        except ProveryError as error:
+            raise to_application_error(error) from error
+        return DiscoverResult(tuple(works))
+
+    def all(self) -> Sequence[object]:
+        """Every activity, for registration."""
+        stages = [self.fetch, self.witness, self.prove, self.compress, self.verify, self.submit]
+        return [*stages, self.express, self.conclude, self.discover]
+
+    async def _one(self, given: StageInput) -> StageResult:
+        where = self._where()
+        try:
+            async with Heartbeat() as beat:
+                (result,) = await self.memo.run([given], where, beat.progress)
+        except asyncio.CancelledError:
+            raise self._cancelled() from None
+        except ProveryError as error:
+            raise to_application_error(error) from error
+        if isinstance(result, ProveryError):
+            raise to_application_error(
+                result, exhausted=await self._exhausted(result, given, where)
+            ) from result
+        return result
+
+    async def _exhausted(self, error: ProveryError, given: StageInput, where: Where) -> bool:
+        """Whether a bounded error has used up the plan's attempts, counted in the ledger.
+
+        Temporal's own attempt number also counts lost workers and databases that were away, which are nobody's fault.
+        """
+        if error.retry is not Retry.BOUNDED:
+            return False
+        stage = given.plan.stage.value
+        failed = await self.memo.ledger.bounded_failures(given.unit, stage, given.shard, where.run_id)
+        return failed >= given.plan.attempts
+
+    def _cancelled(self) -> BaseException:
+        """A cancel because this worker drains hands the stage back; any other cancel is the workflow's wish."""
+        details = activity.cancellation_details()
+        if details is not None and details.worker_shutdown:
+            return to_application_error(HandedBack("the worker is draining and gave the stage back"))
+        return asyncio.CancelledError()
+
+    def _where(self) -> Where:
+        info = activity.info()
+        return Where(
+            workflow_id=info.workflow_id or "",
+            run_id=info.workflow_run_id or "",
+            queue=info.task_queue,
+            worker=self.identity,
+            host=socket.gethostname(),
+            number=info.attempt,
+        )

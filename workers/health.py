@@ -1,0 +1,92 @@
+"""One port for /health, /ready and /metrics: the SDK's metrics and ours on one page."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import httpx
+import uvicorn
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+Ready = Callable[[], Awaitable[dict[str, str]]]
+"""Names of what is not ready, with the reason; empty when all is."""
+
+
+class HealthServer:
+    """Serves a worker's state until ``close``."""
+
+    def __init__(self, registry: CollectorRegistry, sdk_metrics: str, ready: Ready, routes: FastAPI | None = None) -> None:
+        """Prepare the pages.
+
+        Args:
+            registry: Our metrics.
+            sdk_metrics: Address of the SDK's own Prometheus listener on loopback.
+            ready: Asked at every /ready.
+            routes: An application to serve beside these pages, such as a system's HTTP API.
+        """
+        self._registry, self._sdk, self._ready = registry, sdk_metrics, ready
+        app = routes or FastAPI(title="Provery worker", docs_url=None, redoc_url=None, openapi_url=None)
+        if routes is None:
+            app.add_api_route("/health", self._health, methods=["GET"])
+        app.add_api_route("/ready", self._ready_page, methods=["GET"])
+        app.add_api_route("/metrics", self._metrics, methods=["GET"])
+        self._app = app
+        self._server: uvicorn.Server | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; port 0 takes a free one, readable as ``port`` afterwards.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        listener = socket.create_server((host, port), reuse_port=False)
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="off")
+        self._server = uvicorn.Server(config)
+        # Signals belong to the worker: uvicorn must not take SIGTERM away from the drain.
+        self._server.capture_signals = _nothing  # type: ignore[method-assign, assignment]
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = True
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _health(self) -> dict[str, bool]:
+        return {"ok": True}
+
+    async def _ready_page(self, response: Response) -> dict[str, object]:
+        waiting = await self._ready()
+        response.status_code = 503 if waiting else 200
+        return {"ready": not waiting, "waiting": waiting}
+
+    async def _metrics(self) -> Response:
+        pages = [generate_latest(self._registry)]
+        with suppress(httpx.HTTPError):  # the SDK's listener starts with the first client
+            async with httpx.AsyncClient(timeout=2.0, trust_env=False) as http:
+                pages.append((await http.get(f"http://{self._sdk}/metrics")).content)
+        return Response(b"".join(pages), media_type=CONTENT_TYPE_LATEST)
+
+
+class _nothing:  # noqa: N801 - used as a context manager function
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+        return port

@@ -1,0 +1,88 @@
+"""Discovery on a schedule, and backfill: find the units that are due and prove them, a bounded number at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
+
+with workflow.unsafe.imports_passed_through():
+    from provery.core.controls import (
+        FOLLOW_STREAM,
+        PROVE_UNIT,
+        SA_ORDINAL,
+        SA_STREAM,
+        SA_SYSTEM,
+        SA_UNIT,
+        FollowInput,
+        ProveInput,
+    )
+    from provery.core.stages import DiscoverInput, DiscoverResult, discover
+    from provery.core.types import Unit, Work
+    from workflows import options, view
+
+
+@workflow.defn(name=FOLLOW_STREAM)
+class FollowStream:
+    """One look at a stream: discover, start each due unit as a child, wait for them."""
+
+    @workflow.run
+    async def run(self, given: FollowInput) -> dict[str, str]:
+        """Returns each due unit's workflow id with ``done``, ``running elsewhere`` or the failure."""
+        found: DiscoverResult = await workflow.execute_activity(
+            discover,
+            DiscoverInput(given.system, given.stream, first=given.first, last=given.last),
+            task_queue=options.task_queue("io"),
+            start_to_close_timeout=timedelta(minutes=5),
+            schedule_to_close_timeout=timedelta(hours=1),
+            heartbeat_timeout=timedelta(seconds=10),
+            retry_policy=options.RETRY,
+            summary=f"discover · {given.system}/{given.stream}",
+        )
+        places = asyncio.Semaphore(given.parallel)
+
+        async def one(work: Work) -> str:
+            async with places:
+                return await self._prove(work)
+
+        ends = await asyncio.gather(*(one(work) for work in found.works))
+        return {work.unit.workflow_id: end for work, end in zip(found.works, ends, strict=True)}
+
+    async def _prove(self, work: Work) -> str:
+        try:
+            await workflow.execute_child_workflow(
+                PROVE_UNIT,
+                ProveInput(work),
+                id=work.unit.workflow_id,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                search_attributes=search_attributes(work.unit),
+                static_summary=work.unit.title or work.unit.key,
+                static_details=view.static_details(work.unit, work.plan),
+                priority=options.priority(work.plan, work.unit),
+            )
+        except WorkflowAlreadyStartedError:
+            return "running elsewhere"
+        except ChildWorkflowError as error:
+            return f"failed: {error.cause}"
+        return "done"
+
+
+def search_attributes(unit: Unit) -> TypedSearchAttributes:
+    """What a unit can be found by."""
+    pairs: list[SearchAttributePair[str] | SearchAttributePair[int]] = [
+        SearchAttributePair(SearchAttributeKey.for_keyword(SA_SYSTEM), unit.system),
+        SearchAttributePair(SearchAttributeKey.for_keyword(SA_STREAM), unit.stream),
+        SearchAttributePair(SearchAttributeKey.for_keyword(SA_UNIT), unit.key),
+    ]
+    if unit.ordinal is not None:
+        pairs.append(SearchAttributePair(SearchAttributeKey.for_int(SA_ORDINAL), unit.ordinal))
+    return TypedSearchAttributes(pairs)

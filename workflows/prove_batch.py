@@ -1,0 +1,106 @@
+"""Many small units in one workflow: dispatch is paid once, and each unit keeps its own row, result and audit trail."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError
+
+with workflow.unsafe.imports_passed_through():
+    from provery.core.controls import PROVE_BATCH, PROVE_UNIT, BatchInput, BatchOutcome, ProveInput
+    from provery.core.stages import Conclusion, ExpressInput, ExpressResult, conclude, express
+    from provery.core.types import UnitOutcome, UnitStatus, Work
+    from workflows import options
+
+
+@workflow.defn(name=PROVE_BATCH)
+class ProveBatch:
+    """Proves units of one stream and one express queue together; id ``prove-batch/<system>/<stream>/<digest>``."""
+
+    @workflow.init
+    def __init__(self, given: BatchInput) -> None:
+        self._works = given.works
+        self._outcomes: dict[str, UnitOutcome] = {}
+
+    @workflow.run
+    async def run(self, given: BatchInput) -> BatchOutcome:
+        """One express activity; units that want their staged plan get a workflow of their own."""
+        plans = [work.plan for work in self._works]
+        try:
+            result: ExpressResult = await workflow.execute_activity(
+                express,
+                ExpressInput(self._works),
+                task_queue=options.task_queue(plans[0].express_queue),
+                start_to_close_timeout=timedelta(
+                    seconds=max(sum(s.timeout_s for s in p.stages) for p in plans)
+                ),
+                schedule_to_close_timeout=timedelta(
+                    seconds=max(s.give_up_s for p in plans for s in p.stages)
+                ),
+                heartbeat_timeout=timedelta(seconds=max(s.heartbeat_s for p in plans for s in p.stages)),
+                retry_policy=options.RETRY,
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=f"express · {len(self._works)} units",
+                priority=options.priority(plans[0], self._works[0].unit),
+            )
+            self._outcomes = {outcome.unit: outcome for outcome in result.outcomes}
+        except ActivityError as error:
+            await self._fail_all(error)
+        except asyncio.CancelledError:
+            await self._end_all(UnitStatus.CANCELLED, "the batch was cancelled", "")
+            raise
+        staged = [w for w in self._works if self._outcomes[w.unit.workflow_id].status is UnitStatus.RUNNING]
+        for outcome in await asyncio.gather(*(self._staged(work) for work in staged)):
+            self._outcomes[outcome.unit] = outcome
+        outcomes = tuple(self._outcomes[work.unit.workflow_id] for work in self._works)
+        failed = [o for o in outcomes if o.status is not UnitStatus.DONE]
+        lines = [f"{len(outcomes) - len(failed)} of {len(outcomes)} units done", ""]
+        lines += [f"- `{o.unit}` {o.status.value}: {o.reason}" for o in failed[:20]]
+        workflow.set_current_details("\n".join(lines))
+        return BatchOutcome(outcomes)
+
+    async def _staged(self, work: Work) -> UnitOutcome:
+        try:
+            outcome: UnitOutcome = await workflow.execute_child_workflow(
+                PROVE_UNIT,
+                ProveInput(replace(work, plan=replace(work.plan, express=False))),
+                id=work.unit.workflow_id,
+                result_type=UnitOutcome,
+                static_summary=work.unit.title or work.unit.key,
+            )
+            return outcome
+        except ChildWorkflowError as error:
+            cause = error.cause
+            kind = cause.type or "" if isinstance(cause, ApplicationError) else ""
+            return UnitOutcome(work.unit.workflow_id, UnitStatus.FAILED, str(cause or error), kind)
+
+    async def _fail_all(self, error: ActivityError) -> None:
+        """The batch as a whole could not run for as long as its plan allows: every unit fails with that reason."""
+        cause = error.cause
+        kind = cause.type or "" if isinstance(cause, ApplicationError) else type(cause).__name__
+        await self._end_all(UnitStatus.FAILED, str(cause or error), kind)
+
+    async def _end_all(self, status: UnitStatus, reason: str, kind: str) -> None:
+        for work in self._works:
+            await workflow.execute_activity(
+                conclude,
+                Conclusion(work.unit, status, reason, kind),
+                task_queue=options.task_queue("io"),
+                start_to_close_timeout=timedelta(minutes=2),
+                schedule_to_close_timeout=options.CONCLUDE_GIVE_UP,
+                retry_policy=options.RETRY,
+            )
+            self._outcomes[work.unit.workflow_id] = UnitOutcome(work.unit.workflow_id, status, reason, kind)
+
+    @workflow.query
+    def progress(self) -> dict[str, str]:
+        """Status by unit."""
+        return {
+            work.unit.workflow_id: self._outcomes[work.unit.workflow_id].status.value
+            if work.unit.workflow_id in self._outcomes
+            else "running"
+            for work in self._works
+        }

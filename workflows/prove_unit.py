@@ -1,0 +1,480 @@
+"""One unit, from its inputs to its destination: the main path.
+
+    fetch → witness → prove → compress → verify → submit
+
+Each stage is an activity on its own queue. A finished stage is never run again: within a run by ``self._results``,
+across runs by the ledger. Orders of an operator (updates) are obeyed between and during stages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from provery.core.controls import (
+        PROVE_UNIT,
+        SA_PROVER,
+        SA_STAGE,
+        Order,
+        ProveInput,
+        ProveState,
+        UnitProgress,
+    )
+    from provery.core.errors import Retry, error_classes
+    from provery.core.stages import (
+        STAGE_ACTIVITIES,
+        Conclusion,
+        ExpressInput,
+        ExpressResult,
+        conclude,
+        express,
+    )
+    from provery.core.types import (
+        STAGES,
+        Stage,
+        StageInput,
+        StagePlan,
+        StageResult,
+        UnitOutcome,
+        UnitStatus,
+        Work,
+    )
+    from workflows import options, ranges, view
+
+MENDS = 5
+"""How often a unit may go back a stage because an artifact was gone or corrupt."""
+NOTES = 20
+
+_STAGE_KEY = SearchAttributeKey.for_keyword(SA_STAGE)
+_PROVER_KEY = SearchAttributeKey.for_keyword(SA_PROVER)
+
+
+class _Again(Exception):
+    """Leave the stage at hand and walk the path from its start: finished stages pass at once."""
+
+
+class _Ended(Exception):
+    """The unit ends without a proof."""
+
+    def __init__(self, status: UnitStatus, reason: str, kind: str = "", stage: str = "") -> None:
+        super().__init__(reason)
+        self.conclusion = (status, reason, kind, stage)
+
+
+@workflow.defn(name=PROVE_UNIT)
+class ProveUnit:
+    """Proves one unit; id ``prove/<system>/<stream>/<key>``."""
+
+    @workflow.init
+    def __init__(self, given: ProveInput) -> None:
+        state = given.state or ProveState(started_at=workflow.time())
+        self._unit, self._plan = given.work.unit, given.work.plan
+        self._results = {result.stage: result for result in state.results}
+        self._shards_done = ranges.from_text(state.shards_done)
+        self._paused, self._pause_reason = state.paused, state.pause_reason
+        self._notes = list(state.notes)
+        self._started_at = state.started_at
+        self._at: Stage | None = None
+        self._status = "running"
+        self._reason = ""
+        self._shards = 0
+        self._end: _Ended | None = None
+        self._turn = False
+        self._wake = False
+        self._mends = 0
+        self._outcome: UnitOutcome | None = None
+
+    @workflow.run
+    async def run(self, given: ProveInput) -> UnitOutcome:
+        """Walk the six stages; see the module."""
+        try:
+            if self._plan.express and not given.state and await self._express():
+                return self._done()
+            while True:
+                try:
+                    await self._stage(Stage.FETCH)
+                    await self._stage(Stage.WITNESS)
+                    await self._stage(Stage.PROVE)
+                    await self._stage(Stage.COMPRESS)
+                    await self._stage(Stage.VERIFY)
+                    await self._stage(Stage.SUBMIT)
+                    return self._done()
+                except _Again:
+                    self._turn = False
+        except _Ended as ended:
+            return await self._conclude(*ended.conclusion)
+        except asyncio.CancelledError:
+            await self._conclude(UnitStatus.CANCELLED, "cancelled through Temporal", "", self._here)
+            raise
+
+    # The stages
+
+    async def _stage(self, stage: Stage) -> None:
+        """Run one stage of the plan, unless it is absent or done."""
+        while stage not in self._results:
+            plan = self._plan.of(stage)
+            if plan is None:
+                return
+            await self._gate(stage)
+            shards = self._fan_out(stage)
+            try:
+                if shards:
+                    await self._run_shards(stage, shards)
+                else:
+                    self._results[stage] = await self._run(self._input(stage, plan))
+                    self._show()
+            except ActivityError as error:
+                self._obey()
+                await self._failed(stage, plan, error)
+
+    async def _run(self, given: StageInput) -> StageResult:
+        """Run one activity; an order arriving meanwhile cancels it and kills its prover."""
+        plan = given.plan
+        close, give_up, heartbeat = options.timeouts(plan)
+        label = plan.stage.value + (f" {given.shard + 1}/{given.shards}" if given.shard is not None else "")
+        with workflow.create_event_group(plan.stage.value, label=plan.stage.value).scope():
+            handle = workflow.start_activity(
+                STAGE_ACTIVITIES[plan.stage.value],
+                given,
+                task_queue=options.task_queue(plan.queue),
+                start_to_close_timeout=close,
+                schedule_to_close_timeout=give_up,
+                heartbeat_timeout=heartbeat,
+                retry_policy=options.RETRY,
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                summary=" · ".join(filter(None, [label, plan.prover, self._unit.title or self._unit.key])),
+                priority=options.priority(self._plan, self._unit),
+            )
+        try:
+            await workflow.wait_condition(lambda: handle.done() or self._ordered)
+        finally:
+            if not handle.done():
+                handle.cancel()
+        result: StageResult = await handle
+        return result
+
+    async def _run_shards(self, stage: Stage, shards: int) -> None:
+        """Run a fanned-out stage, ``plan.parallel`` shards at a time, over as many runs as its history needs."""
+        running: dict[int, asyncio.Task[StageResult]] = {}
+        failure: ActivityError | None = None
+        seconds = 0.0
+        while len(self._shards_done) < shards or running:
+            full = workflow.info().is_continue_as_new_suggested()
+            plan = self._staged(stage)
+            if not (full or failure or self._paused or self._ordered):
+                waiting = (i for i in range(shards) if i not in self._shards_done and i not in running)
+                for i in islice(waiting, self._plan.parallel - len(running)):
+                    given = replace(self._input(stage, plan), shard=i, shards=shards)
+                    running[i] = asyncio.create_task(self._run(given))
+            if not running:
+                if failure is not None:
+                    raise failure
+                await self._gate(stage)
+                if full:
+                    await self._continue_as_new()
+                continue
+            # A shard's failure waits for its neighbours: what they have in hand would be lost with them.
+            await workflow.wait(running.values(), return_when=asyncio.FIRST_COMPLETED)
+            for i in [i for i, task in running.items() if task.done()]:
+                try:
+                    seconds += running.pop(i).result().seconds
+                    self._shards_done.add(i)
+                except ActivityError as error:
+                    failure = failure or error
+            self._show()
+        self._results[stage] = StageResult(stage, "", shards=shards, seconds=seconds)
+        self._shards_done = set()
+        self._shards = 0
+        self._show()
+
+    async def _express(self) -> bool:
+        """All stages in one activity. False when the unit wants its staged plan after all."""
+        self._at = Stage.FETCH
+        work = ExpressInput((Work(self._unit, self._plan),))
+        handle = workflow.start_activity(
+            express,
+            work,
+            task_queue=options.task_queue(self._plan.express_queue),
+            start_to_close_timeout=timedelta(seconds=sum(s.timeout_s for s in self._plan.stages)),
+            schedule_to_close_timeout=timedelta(seconds=max(s.give_up_s for s in self._plan.stages)),
+            heartbeat_timeout=timedelta(seconds=max(s.heartbeat_s for s in self._plan.stages)),
+            retry_policy=options.RETRY,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=f"express · {self._unit.title or self._unit.key}",
+            priority=options.priority(self._plan, self._unit),
+        )
+        await workflow.wait_condition(lambda: handle.done() or self._ordered or self._paused)
+        if not handle.done():
+            handle.cancel()
+        try:
+            result: ExpressResult = await handle
+        except ActivityError as error:
+            self._obey()
+            if is_cancelled_exception(error) and (self._turn or self._paused):
+                return False
+            raise self._ended(error, self._at) from error
+        (outcome,) = result.outcomes
+        if outcome.status is UnitStatus.FAILED:
+            raise self._failure(outcome)
+        if outcome.status is not UnitStatus.DONE:
+            self._note(outcome.reason)
+            return False
+        self._outcome = outcome
+        return True
+
+    # What a stage is given, and what its failure means
+
+    def _input(self, stage: Stage, plan: StagePlan) -> StageInput:
+        before = [self._results[s.stage] for s in self._plan.stages if s.stage in self._results]
+        facts = {name: value for result in before for name, value in result.facts.items()}
+        previous = before[-1] if before else None
+        gather = previous.shards if previous is not None and not previous.memo_key else 0
+        gather_plan = self._plan.of(previous.stage) if previous is not None else None
+        return StageInput(
+            unit=self._unit,
+            plan=plan,
+            inputs=previous.outputs if previous is not None else (),
+            facts=facts,
+            gather=gather,
+            gather_stage=previous.stage if previous is not None else Stage.PROVE,
+            gather_generation=gather_plan.generation if gather_plan is not None else 0,
+            last=plan is self._plan.stages[-1],
+        )
+
+    def _fan_out(self, stage: Stage) -> int:
+        """How many shards ``stage`` has: as many as the witness has pieces, for the stage right after it."""
+        witness = self._results.get(Stage.WITNESS)
+        self._shards = witness.shards if stage is Stage.PROVE and witness is not None else 0
+        return self._shards
+
+    async def _failed(self, stage: Stage, plan: StagePlan, error: ActivityError) -> None:
+        """Decide about a stage that Temporal will not retry: elsewhere, another prover, upstream, park or end."""
+        cause = error.cause
+        kind = cause.type or "" if isinstance(cause, ApplicationError) else type(cause).__name__
+        retry = error_classes()[kind].retry if kind in error_classes() else Retry.NEVER
+        if retry is Retry.UPSTREAM and self._mends < MENDS and (back := self._before(stage)) is not None:
+            self._mends += 1
+            self._note(f"{stage} needs {back} again: {cause}")
+            self._results.pop(back)
+            raise _Again
+        if retry is Retry.ELSEWHERE and plan.fallback_queue and plan.queue != plan.fallback_queue:
+            self._note(f"{stage} moved from {plan.queue} to {plan.fallback_queue}: {cause}")
+            self._plan = self._plan.to_queue(stage, plan.fallback_queue)
+            return
+        if retry in (Retry.BOUNDED, Retry.ELSEWHERE) and plan.fallback_provers:
+            prover, *rest = plan.fallback_provers
+            self._note(f"{stage} goes on with {prover} after {plan.prover}: {cause}")
+            changed = replace(plan, prover=prover, fallback_provers=tuple(rest))
+            self._plan = replace(
+                self._plan, stages=tuple(changed if s is plan else s for s in self._plan.stages)
+            )
+            return
+        if not self._plan.park or (retry is Retry.NEVER and kind == "Superseded"):
+            raise self._ended(error, stage)
+        await self._park(stage, f"{kind}: {cause}")
+
+    async def _park(self, stage: Stage, reason: str) -> None:
+        """Wait for an operator: resume tries the stage again, skip and cancel end the unit."""
+        self._status, self._reason, self._wake = "parked", reason, False
+        self._note(f"parked at {stage}: {reason}")
+        self._show()
+        await self._write(UnitStatus.PARKED, reason, "", stage.value)
+        await workflow.wait_condition(lambda: self._wake or self._ordered)
+        self._status, self._reason = "running", ""
+        self._obey()
+        await self._write(UnitStatus.RUNNING, "", "", stage.value)
+
+    def _staged(self, stage: Stage) -> StagePlan:
+        plan = self._plan.of(stage)
+        if plan is None:
+            raise ValueError(f"{stage} is not in the plan")
+        return plan
+
+    def _before(self, stage: Stage) -> Stage | None:
+        done = [s.stage for s in self._plan.stages if s.stage in self._results]
+        return done[-1] if done else None
+
+    # Orders
+
+    @workflow.update
+    async def pause(self, order: Order) -> None:
+        """Start no further stage."""
+        self._paused, self._pause_reason = True, order.reason or "an operator's order"
+        self._note(f"paused: {self._pause_reason}", order)
+
+    @workflow.update
+    async def resume(self, order: Order) -> None:
+        """Go on; a parked stage is tried again."""
+        self._paused, self._wake = False, True
+        self._note("resumed", order)
+
+    @workflow.update
+    async def cancel(self, order: Order) -> None:
+        """End as cancelled, killing the running prover."""
+        self._note(f"cancel: {order.reason}", order)
+        self._end = _Ended(UnitStatus.CANCELLED, order.reason or "cancelled by an operator", stage=self._here)
+
+    @workflow.update
+    async def skip(self, order: Order) -> None:
+        """End as skipped, for a reason."""
+        self._note(f"skip: {order.reason}", order)
+        self._end = _Ended(UnitStatus.SKIPPED, order.reason, stage=self._here)
+
+    @skip.validator
+    def _check_skip(self, order: Order) -> None:
+        if not order.reason.strip():
+            raise ValueError("a skip needs a reason, for whoever looks for the missing proof")
+
+    @workflow.update
+    async def reprove(self, order: Order) -> None:
+        """Compute again from a stage on, ignoring earlier results."""
+        first = Stage(order.stage)
+        generation = 1 + max(s.generation for s in self._plan.stages)
+        self._plan = replace(self._plan.from_stage(first, generation), express=False)
+        for stage in STAGES[STAGES.index(first) :]:
+            self._results.pop(stage, None)
+        self._shards_done = set()
+        self._note(f"re-prove from {first}: {order.reason}", order)
+        self._turn, self._wake = True, True
+
+    @reprove.validator
+    def _check_reprove(self, order: Order) -> None:
+        self._check_stage(order.stage)
+
+    @workflow.update
+    async def move(self, order: Order) -> None:
+        """Run a stage on another queue; a running one is cancelled there and started here."""
+        stage = Stage(order.stage)
+        self._plan = self._plan.to_queue(stage, order.queue)
+        self._note(f"{stage} moved to {order.queue}: {order.reason}", order)
+        if self._at is stage:
+            self._turn, self._wake = True, True
+
+    @move.validator
+    def _check_move(self, order: Order) -> None:
+        self._check_stage(order.stage)
+        options.task_queue(order.queue)
+
+    def _check_stage(self, stage: str) -> None:
+        present = [s.stage.value for s in self._plan.stages]
+        if stage not in present:
+            raise ValueError(
+                f"no such stage in this unit's plan: got {stage!r}, expected one of {', '.join(present)}"
+            )
+
+    @workflow.query
+    def progress(self) -> UnitProgress:
+        """Where the unit stands."""
+        status = "paused" if self._paused and self._status == "running" else self._status
+        shards = (len(self._shards_done), self._shards)
+        rows = view.stage_rows(self._plan, self._results, self._at, status, shards)
+        facts = {name: value for result in self._results.values() for name, value in result.facts.items()}
+        reason = self._reason or (self._pause_reason if self._paused else "")
+        return UnitProgress(self._unit, status, self._here, rows, reason, tuple(self._notes), facts)
+
+    @property
+    def _ordered(self) -> bool:
+        return self._end is not None or self._turn
+
+    def _obey(self) -> None:
+        if self._end is not None:
+            raise self._end
+        if self._turn:
+            raise _Again
+
+    async def _gate(self, stage: Stage) -> None:
+        """Stand at the door of a stage: obey orders, wait while paused, show where the unit is."""
+        self._obey()
+        if self._paused:
+            self._at = stage
+            self._show()
+            await workflow.wait_condition(lambda: not self._paused or self._ordered)
+            self._obey()
+        if self._at is not stage:
+            self._at = stage
+            self._show()
+            plan = self._plan.of(stage)
+            workflow.upsert_search_attributes(
+                [_STAGE_KEY.value_set(stage.value)]
+                + ([_PROVER_KEY.value_set(plan.prover)] if plan is not None and plan.prover else [])
+            )
+
+    # Endings and views
+
+    def _done(self) -> UnitOutcome:
+        self._status, self._at = "done", None
+        outcome = self._outcome
+        if outcome is None:
+            last = self._results[self._plan.stages[-1].stage]
+            facts = {name: value for result in self._results.values() for name, value in result.facts.items()}
+            outcome = UnitOutcome(self._unit.workflow_id, UnitStatus.DONE, outputs=last.outputs, facts=facts)
+        self._show()
+        return outcome
+
+    async def _conclude(self, status: UnitStatus, reason: str, kind: str, stage: str) -> UnitOutcome:
+        """Write the end down where it counts, then end: failed units fail their workflow, for all to see."""
+        self._status, self._reason = status.value, reason
+        self._show()
+        await asyncio.shield(self._write(status, reason, kind, stage))
+        outcome = UnitOutcome(self._unit.workflow_id, status, reason, kind, stage)
+        if status is UnitStatus.FAILED:
+            raise ApplicationError(
+                f"{stage} failed: {reason}", outcome, type=kind or "ProveryError", non_retryable=True
+            )
+        return outcome
+
+    async def _write(self, status: UnitStatus, reason: str, kind: str, stage: str) -> None:
+        await workflow.execute_activity(
+            conclude,
+            Conclusion(self._unit, status, reason, kind, stage),
+            task_queue=options.task_queue("io"),
+            start_to_close_timeout=timedelta(minutes=2),
+            schedule_to_close_timeout=options.CONCLUDE_GIVE_UP,
+            heartbeat_timeout=timedelta(seconds=10),
+            retry_policy=options.RETRY,
+            summary=f"conclude · {status.value}",
+            priority=options.priority(self._plan, self._unit),
+        )
+
+    def _ended(self, error: ActivityError, stage: Stage) -> _Ended:
+        cause = error.cause
+        kind = cause.type or "" if isinstance(cause, ApplicationError) else type(cause).__name__
+        return _Ended(UnitStatus.FAILED, str(getattr(cause, "message", None) or cause), kind, stage.value)
+
+    def _failure(self, outcome: UnitOutcome) -> ApplicationError:
+        """An express failure is already written down."""
+        self._status, self._reason = "failed", outcome.reason
+        return ApplicationError(
+            f"{outcome.stage} failed: {outcome.reason}", outcome, type=outcome.error_kind, non_retryable=True
+        )
+
+    async def _continue_as_new(self) -> None:
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        self._obey()
+        state = ProveState(
+            results=tuple(self._results[s.stage] for s in self._plan.stages if s.stage in self._results),
+            shards_done=ranges.to_text(self._shards_done),
+            paused=self._paused,
+            pause_reason=self._pause_reason,
+            notes=tuple(self._notes),
+            started_at=self._started_at,
+        )
+        workflow.continue_as_new(ProveInput(Work(self._unit, self._plan), state))
+
+    @property
+    def _here(self) -> str:
+        return self._at.value if self._at is not None else ""
+
+    def _note(self, text: str, order: Order | None = None) -> None:
+        by = f" (by {order.by})" if order is not None and order.by else ""
+        self._notes = [*self._notes, f"{workflow.now():%Y-%m-%d %H:%M:%S} {text}{by}"][-NOTES:]
+
+    def _show(self) -> None:
+        workflow.set_current_details(view.markdown(self.progress()))
