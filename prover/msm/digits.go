@@ -1,0 +1,102 @@
+package msm
+
+import (
+	"math/bits"
+
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+)
+
+// Scalar is a number below the group order r as four little-endian 64-bit limbs in normal form.
+type Scalar = [4]uint64
+
+// order is r, halfOrder is (r−1)/2.
+var order, halfOrder = func() (r, half Scalar) {
+	var words [4]uint64
+	for i, w := range fr.Modulus().Bits() {
+		words[i] = uint64(w)
+	}
+	r = words
+	for i := range half {
+		half[i] = r[i] >> 1
+		if i < 3 {
+			half[i] |= r[i+1] << 63
+		}
+	}
+	return
+}()
+
+// scalarBits bounds the magnitude of a scalar after taking whichever of k and r−k is smaller.
+const scalarBits = 253
+
+// windowCount is how many signed windows of width bits cover every scalar, the last carry included.
+func windowCount(width int) int { return (scalarBits + 1 + width - 1) / width }
+
+// Digits are scalars cut into signed windows: Σ ±d·2^(width·w) with d at most 2^(width−1). They can be shared
+// by all tables of the same width. A digit is stored as 2·|d| plus 1 if negative; 0 is no digit.
+type Digits struct {
+	width int
+	rows  [][]uint32
+}
+
+// Cut splits scalars into windows of width bits (4 to 24).
+func Cut(scalars []Scalar, width int) *Digits {
+	windows := windowCount(width)
+	d := &Digits{width: width, rows: make([][]uint32, windows)}
+	all := make([]uint32, windows*len(scalars))
+	for w := range d.rows {
+		d.rows[w] = all[w*len(scalars) : (w+1)*len(scalars)]
+	}
+	half := uint64(1) << (width - 1)
+	mask := uint64(1)<<width - 1
+	for i, k := range scalars {
+		if k[0]|k[1]|k[2]|k[3] == 0 {
+			continue
+		}
+		var sign uint32
+		if less(halfOrder, k) {
+			sign = 1
+			k = subtract(order, k)
+		}
+		var carry uint64
+		for w := 0; w < windows; w++ {
+			if carry == 0 && k[0]|k[1]|k[2]|k[3] == 0 {
+				break
+			}
+			digit := k[0]&mask + carry
+			carry = 0
+			flip := sign
+			if digit > half {
+				digit = uint64(1)<<width - digit
+				carry = 1
+				flip ^= 1
+			}
+			if digit != 0 {
+				d.rows[w][i] = uint32(digit)<<1 | flip
+			}
+			k[0] = k[0]>>width | k[1]<<(64-width)
+			k[1] = k[1]>>width | k[2]<<(64-width)
+			k[2] = k[2]>>width | k[3]<<(64-width)
+			k[3] >>= width
+		}
+	}
+	return d
+}
+
+// Canonical reports whether k is below the group order.
+func Canonical(k Scalar) bool { return less(k, order) }
+
+func less(a, b Scalar) bool {
+	var borrow uint64
+	for i := range a {
+		_, borrow = bits.Sub64(a[i], b[i], borrow)
+	}
+	return borrow == 1
+}
+
+func subtract(a, b Scalar) (c Scalar) {
+	var borrow uint64
+	for i := range a {
+		c[i], borrow = bits.Sub64(a[i], b[i], borrow)
+	}
+	return
+}

@@ -1,0 +1,88 @@
+package msm
+
+// weighLanes is how many runs of buckets are summed side by side.
+const weighLanes = 512
+
+// weigh computes Σ (b+1)·buckets[b]. The buckets are cut into lanes of equal length; running sums go down all
+// lanes at once, in batches, and the lanes' results are put together at the end.
+func weigh[P, J, V any, C curve[P, J, V]](buckets []P, threads int) J {
+	var c C
+	lanes := weighLanes
+	for lanes*8 > len(buckets) && lanes > 1 {
+		lanes /= 2
+	}
+	length := len(buckets) / lanes // both are powers of two
+	tails, totals := make([]P, lanes), make([]P, lanes)
+	if lanes < 8 {
+		return weighFew[P, J, V, C](buckets)
+	}
+	share := lanes
+	if threads > 1 && lanes == weighLanes {
+		share = lanes / min(threads, 8)
+	}
+	each(threads, (lanes+share-1)/share, func() func(int) {
+		b := newBatch[P, J, V, C](share)
+		runX, runY, sumX, sumY := c.vector(share), c.vector(share), c.vector(share), c.vector(share)
+		refs, index := make([]uint32, share), make([]uint32, share)
+		return func(k int) {
+			first := k * share
+			n := min(share, lanes-first)
+			refs, index := refs[:n], index[:n]
+			for i := range index {
+				index[i] = uint32(i)
+				refs[i] = uint32((first+i)*length + length - 1)
+			}
+			b.infinities = true
+			c.gather(runX, runY, buckets, refs)
+			c.gather(sumX, sumY, buckets, refs)
+			for range length - 1 {
+				for i := range refs {
+					refs[i]--
+				}
+				c.gather(b.x1, b.y1, buckets, refs)
+				c.pick(b.x2, runX, index)
+				c.pick(b.y2, runY, index)
+				b.add(n)
+				c.place(runX, index, b.x1)
+				c.place(runY, index, b.y1)
+				c.pick(b.x2, sumX, index)
+				c.pick(b.y2, sumY, index)
+				b.add(n)
+				c.place(sumX, index, b.x1)
+				c.place(sumY, index, b.y1)
+			}
+			for i := range n {
+				tails[first+i] = c.point(runX, runY, i)
+				totals[first+i] = c.point(sumX, sumY, i)
+			}
+		}
+	})
+	// lane k's buckets weigh k·length more than its own running sums say: Σ totals + length·Σ k·tails
+	run, offset, result := c.infinity(), c.infinity(), c.infinity()
+	for k := lanes - 1; k > 0; k-- {
+		tail := c.jacobian(&tails[k])
+		c.addJacobian(&run, &tail)
+		c.addJacobian(&offset, &run)
+	}
+	for n := length; n > 1; n /= 2 {
+		c.doubleJacobian(&offset)
+	}
+	for k := range totals {
+		total := c.jacobian(&totals[k])
+		c.addJacobian(&result, &total)
+	}
+	c.addJacobian(&result, &offset)
+	return result
+}
+
+// weighFew is weigh by plain running sums.
+func weighFew[P, J, V any, C curve[P, J, V]](buckets []P) J {
+	var c C
+	run, result := c.infinity(), c.infinity()
+	for b := len(buckets) - 1; b >= 0; b-- {
+		point := c.jacobian(&buckets[b])
+		c.addJacobian(&run, &point)
+		c.addJacobian(&result, &run)
+	}
+	return result
+}
