@@ -1,0 +1,1 @@
+"""Where bytes and rows live: artifact stores and the ledger."""
