@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 
@@ -10,15 +11,41 @@ from provery.core.errors import ConfigurationError
 SYSTEMS: dict[str, str] = {
     "queue": "provery.systems.queue",
 }
-"""System name → module with ``build(settings) -> System`` and, where it has one, ``ingress(...)`` and ``routes(...)``."""
+"""System name → module with ``build(deps) -> System`` and, where it has one, an ingress and routes."""
+
+EXTRA = "PROVERY_EXTRA_SYSTEMS"
+"""Systems of an installation's own: ``name=module,name=module``."""
 
 
-def load(name: str) -> ModuleType:
+def systems(env: Mapping[str, str]) -> dict[str, str]:
+    """Every system of this installation.
+
+    Raises:
+        ConfigurationError: ``PROVERY_EXTRA_SYSTEMS`` is malformed or renames a system of ours.
+    """
+    known = dict(SYSTEMS)
+    for entry in filter(None, env.get(EXTRA, "").split(",")):
+        name, equals, module = entry.strip().partition("=")
+        if not equals or not module or name in SYSTEMS:
+            raise ConfigurationError(
+                f"{EXTRA} is malformed", value=entry, expected="name=module, with a name that is not taken"
+            )
+        known[name] = module
+    return known
+
+
+def load(name: str, env: Mapping[str, str]) -> ModuleType:
     """Import a system's module.
 
     Raises:
-        ConfigurationError: if no system has that name.
+        ConfigurationError: no system has that name, or its module cannot be imported.
     """
-    if name not in SYSTEMS:
-        raise ConfigurationError("no such system", value=name, expected=f"one of {', '.join(sorted(SYSTEMS))}")
-    return import_module(SYSTEMS[name])
+    known = systems(env)
+    if name not in known:
+        raise ConfigurationError("no such system", value=name, expected=f"one of {', '.join(sorted(known))}")
+    try:
+        return import_module(known[name])
+    except ImportError as error:
+        raise ConfigurationError(
+            f"system {name!r} cannot be imported: {error}", value=known[name], action="check the module's name and path"
+        ) from error

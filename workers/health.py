@@ -19,7 +19,9 @@ Ready = Callable[[], Awaitable[dict[str, str]]]
 class HealthServer:
     """Serves a worker's state until ``close``."""
 
-    def __init__(self, registry: CollectorRegistry, sdk_metrics: str, ready: Ready, routes: FastAPI | None = None) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, sdk_metrics: str, ready: Ready, routes: FastAPI | None = None
+    ) -> None:
         """Prepare the pages.
 
         Args:
@@ -76,7 +78,7 @@ class HealthServer:
         return Response(b"".join(pages), media_type=CONTENT_TYPE_LATEST)
 
 
-class _nothing:  # noqa: N801 - used as a context manager function
+class _nothing:
     def __enter__(self) -> None:
         return None
 

@@ -16,6 +16,7 @@ from provery.core.types import (
     StageInput,
     StageResult,
     Unit,
+    UnitOutcome,
     UnitStatus,
     Work,
 )
@@ -419,3 +420,41 @@ class Deps:
     """The process environment, read by the system's settings."""
     home: Path
     """Working directory of this installation, for caches."""
+
+
+class Starter(Protocol):
+    """Starts units, or attaches to them where they run already, and tells how they ended."""
+
+    def run(self, works: Sequence[Work]) -> AsyncIterator[UnitOutcome]:
+        """Yield one outcome per unit, in any order, each as soon as it is known.
+
+        Units with express plans of one stream may be proved as one batch. A unit that had ended before yields its
+        recorded outcome at once, without work.
+
+        Raises:
+            TransientError: the engine did not answer; the caller asks again for the units it has no outcome of.
+        """
+        ...
+
+
+class Ingress(Protocol):
+    """Feeds a stream from its source until stopped: what a system's ``ingress(...)`` returns."""
+
+    routes: object | None
+    """A FastAPI application to serve beside /ready and /metrics; None for the plain pages."""
+
+    async def run(self) -> None:
+        """Serve until :meth:`stop`; sources and engine may come and go meanwhile."""
+        ...
+
+    async def stop(self) -> None:
+        """Take nothing new; ``run`` returns once what is in flight has ended or was given back."""
+        ...
+
+    async def waiting(self) -> str:
+        """Why it is not ready; empty when it is."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...

@@ -1,0 +1,90 @@
+"""Cost of orchestration: a unit of six no-op stages, and the dispatch of one remote stage.
+
+``dispatch`` is what a unit waits between two stages: from one activity's completion event to the next one's start
+event, which holds a workflow task, its scheduling and the hand-over to a worker in another process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from pathlib import Path
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHandle
+
+from bench.noop import noop_work
+from bench.results import Figures, figure
+from bench.stack import Stack, stack
+from provery.client import Provery
+from provery.core.types import UnitOutcome
+
+WORKERS = (("--queue", "orchestrate"), ("--queue", "io"), ("--queue", "cpu", "--slots", "32"))
+WARM, UNITS, LOADED_UNITS = 20, 100, 250
+LOADED_RATE = 50 / 6
+"""Units a second that make 50 stages a second."""
+
+
+def quantile(values: list[float], q: float) -> float:
+    """Nearest-rank quantile."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
+
+
+async def gaps(handle: WorkflowHandle[object, UnitOutcome]) -> list[float]:
+    """Milliseconds between each activity's completion and the next one's start."""
+    completed, found = None, []
+    async for event in handle.fetch_history_events():
+        at = event.event_time.ToNanoseconds() / 1e6
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED and completed is not None:
+            found.append(at - completed)
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+            completed = at
+    return found
+
+
+async def unit(made: Stack, provery: Provery, key: str, took: list[float], dispatch: list[float]) -> None:
+    """Prove one no-op unit and note its times."""
+    began = time.perf_counter()
+    (started,) = await provery.start([noop_work(key)])
+    handle = made.client.get_workflow_handle(started.workflow_id)
+    await handle.result()
+    took.append((time.perf_counter() - began) * 1000)
+    dispatch += await gaps(handle)
+
+
+async def run(home: Path) -> Figures:
+    """Measure one unit at a time, then 50 stages a second."""
+    async with stack(home, WORKERS) as made:
+        provery = Provery(made.client, made.ledger, made.env)
+        for i in range(WARM):
+            await unit(made, provery, f"warm{i}", [], [])
+        took: list[float] = []
+        alone: list[float] = []
+        for i in range(UNITS):
+            await unit(made, provery, f"one{i}", took, alone)
+        loaded: list[float] = []
+        began, tasks = time.perf_counter(), []
+        for i in range(LOADED_UNITS):
+            await asyncio.sleep(max(0.0, began + i / LOADED_RATE - time.perf_counter()))
+            tasks.append(asyncio.create_task(unit(made, provery, f"load{i}", [], loaded)))
+        await asyncio.gather(*tasks)
+        rate = LOADED_UNITS * 6 / (time.perf_counter() - began)
+    return {
+        "unit6_p50_ms": figure(
+            statistics.median(took),
+            "ms",
+            f"six remote no-op stages, {UNITS} units one at a time; p90 {quantile(took, 0.9):.1f}",
+        ),
+        "dispatch_p50_ms": figure(
+            statistics.median(alone), "ms", f"{len(alone)} dispatches, one unit at a time"
+        ),
+        "dispatch_p99_ms": figure(quantile(alone, 0.99), "ms", "the same dispatches"),
+        "dispatch_p50_ms_at_50": figure(
+            statistics.median(loaded), "ms", f"{len(loaded)} dispatches at {rate:.1f} stages/s"
+        ),
+        "dispatch_p99_ms_at_50": figure(
+            quantile(loaded, 0.99), "ms", f"{len(loaded)} dispatches at {rate:.1f} stages/s"
+        ),
+    }

@@ -1,0 +1,59 @@
+"""A real worker that stops at stage boundaries when a file tells it to, so that a kill lands exactly there.
+
+    GATES=dir python -m tests.faults.gated --queue cpu
+
+At each boundary it looks for ``dir/hold-<boundary>``; while that file is there it has written ``dir/reached-<boundary>``
+and waits. Boundaries: ``before-<stage>`` (nothing done), ``mid-<stage>`` (artifacts stored, nothing in the ledger) and
+``after-<stage>`` (in the ledger, Temporal not told).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from activities.memo import Memo
+from provery.core.ports import StageContext
+
+GATES = Path(os.environ["GATES"])
+
+
+async def gate(name: str) -> None:
+    """Wait at a boundary for as long as it is held."""
+    while os.path.exists(GATES / f"hold-{name}"):
+        (GATES / f"reached-{name}").touch()
+        await asyncio.sleep(0.01)
+
+
+def install() -> None:
+    """Put the gates around the memoised step."""
+    compute = Memo._compute
+    succeeded = Memo._succeeded
+
+    async def gated_compute(self: Memo, todo: Sequence[tuple[StageContext, Any]]) -> Any:
+        stage = todo[0][0].given.plan.stage.value if todo else ""
+        if todo:
+            await gate(f"before-{stage}")
+        results = await compute(self, todo)
+        if todo:
+            await gate(f"after-{stage}")
+        return results
+
+    async def gated_succeeded(self: Memo, context: StageContext, *args: Any) -> Any:
+        end = await succeeded(self, context, *args)
+        await gate(f"mid-{context.given.plan.stage.value}")
+        return end
+
+    Memo._compute = gated_compute  # type: ignore[method-assign]
+    Memo._succeeded = gated_succeeded  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    install()
+    from workers.__main__ import run
+
+    sys.exit(run())

@@ -1,0 +1,134 @@
+"""Record histories of the workflows, for the replay tests.
+
+    python -m tests.replay.record NAME...      (no names: every scenario that has no file yet)
+
+A recorded history is never recorded again: it stands for the units in flight when a new version is deployed. A new
+scenario is a new name. Host names and process ids in a history do not matter to replay; paths are of a temporary folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from temporalio.client import WorkflowFailureError
+
+from bench.noop import noop_work
+from provery.core.controls import FOLLOW_STREAM, PROVE_BATCH, BatchInput, FollowInput, Order, batch_id
+from provery.core.queues import ORCHESTRATE, task_queue
+from tests.support.engine import Engine, engine, temporal_server
+
+HISTORIES = Path(__file__).parent / "histories"
+Record = Callable[[Engine], Awaitable[str]]
+"""Runs a scenario to its end; returns the workflow's id."""
+
+
+async def staged(made: Engine) -> str:
+    await made.run(noop_work("staged", params={"bytes": 8}))
+    return "prove/noop/bench/staged"
+
+
+async def express(made: Engine) -> str:
+    await made.run(noop_work("express", params={"bytes": 8}, express=True))
+    return "prove/noop/bench/express"
+
+
+async def failed(made: Engine) -> str:
+    with contextlib.suppress(WorkflowFailureError):
+        await made.run(noop_work("failed", params={"fail": {"verify": ["ProofRejected", -1]}}))
+    return "prove/noop/bench/failed"
+
+
+async def moved_after_oom(made: Engine) -> str:
+    params = {"fail": {"prove": ["ResourceExhausted", 1]}}
+    await made.run(noop_work("moved", params=params, fallback_queue="cpu-large"))
+    return "prove/noop/bench/moved"
+
+
+async def sharded(made: Engine) -> str:
+    await made.run(noop_work("sharded", params={"shards": 40}))
+    return "prove/noop/bench/sharded"
+
+
+async def ordered(made: Engine) -> str:
+    handle = await made.start(noop_work("ordered", params={"sleep": {"prove": 1.0}, "bytes": 8}))
+    await handle.execute_update("pause", Order("look", by="recorder"))
+    await handle.execute_update("resume", Order())
+    await asyncio.sleep(0.5)
+    await handle.execute_update("move", Order(stage="prove", queue="cpu-large"))
+    await handle.execute_update("reprove", Order(stage="witness"))
+    await handle.result()
+    return handle.id
+
+
+async def parked(made: Engine) -> str:
+    handle = await made.start(noop_work("parked", params={"fail": {"prove": ["InvalidInput", 1]}}, park=True))
+    while (await handle.query("progress"))["status"] != "parked":
+        await asyncio.sleep(0.05)
+    await handle.execute_update("resume", Order())
+    await handle.result()
+    return handle.id
+
+
+async def cancelled(made: Engine) -> str:
+    handle = await made.start(noop_work("cancelled", params={"sleep": {"prove": 30}}))
+    await asyncio.sleep(0.7)
+    await handle.execute_update("cancel", Order("no longer needed"))
+    await handle.result()
+    return handle.id
+
+
+async def batch(made: Engine) -> str:
+    works = (
+        noop_work("b1", params={"bytes": 8}, express=True),
+        noop_work("b2", params={"fail": {"witness": ["InvalidWitness", -1]}}, express=True),
+        noop_work(
+            "b3",
+            params={"fail": {"prove": ["ResourceExhausted", 1]}},
+            express=True,
+            fallback_queue="cpu-large",
+        ),
+    )
+    await made.environment.ledger.claim(works)
+    name = batch_id("noop", "bench", "0" * 64)
+    await made.client.execute_workflow(
+        PROVE_BATCH, BatchInput(works), id=name, task_queue=task_queue(ORCHESTRATE, made.env)
+    )
+    return name
+
+
+async def backfill(made: Engine) -> str:
+    given = FollowInput("noop", "bench", first=1, last=4, parallel=2)
+    await made.client.execute_workflow(
+        FOLLOW_STREAM, given, id="follow/noop/bench/backfill", task_queue=task_queue(ORCHESTRATE, made.env)
+    )
+    return "follow/noop/bench/backfill"
+
+
+SCENARIOS: dict[str, Record] = {
+    f.__name__: f
+    for f in (staged, express, failed, moved_after_oom, sharded, ordered, parked, cancelled, batch, backfill)
+}
+
+
+async def main(names: list[str]) -> None:
+    HISTORIES.mkdir(exist_ok=True)
+    wanted = names or [n for n in SCENARIOS if not (HISTORIES / f"{n}.json").exists()]
+    with tempfile.TemporaryDirectory(prefix="provery-") as home:
+        async with temporal_server() as server, engine(server, Path(home)) as made:
+            for name in wanted:
+                path = HISTORIES / f"{name}.json"
+                if path.exists():
+                    raise SystemExit(f"{path} exists; a recorded history is never recorded again")
+                workflow_id = await SCENARIOS[name](made)
+                history = await made.client.get_workflow_handle(workflow_id).fetch_history()
+                path.write_text(history.to_json() + "\n")
+                sys.stdout.write(f"{name}: {len(history.events)} events\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

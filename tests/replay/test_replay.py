@@ -1,0 +1,28 @@
+"""Units in flight survive a deploy: every recorded history replays on today's code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from provery.client.converter import DATA_CONVERTER
+from workers.run import SANDBOX, WORKFLOWS
+
+HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
+
+
+def test_every_scenario_is_recorded() -> None:
+    from tests.replay.record import SCENARIOS
+
+    assert {path.stem for path in HISTORIES} >= set(SCENARIOS)
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_replay(path: Path) -> None:
+    history = WorkflowHistory.from_json(path.stem, path.read_text())
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=SANDBOX, data_converter=DATA_CONVERTER)
+    result = await replayer.replay_workflow(history)
+    assert result.replay_failure is None

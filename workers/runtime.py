@@ -1,0 +1,112 @@
+"""Builds what a worker process needs, from its environment: stores, ledger, provers, systems, Temporal client."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from provery.provers.circuits import CircuitRegistry
+from provery.stores.ledger import SqlLedger, open_ledger
+from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+
+from activities.memo import Memo, Rates
+from activities.metrics import StageMetrics
+from provery import registry
+from provery.client import connect
+from provery.core.errors import ConfigurationError
+from provery.core.ports import Deps, System
+from provery.provers import build_provers
+from provery.stores.artifacts import open_store
+from workers import tracing
+from workers.health import free_port
+
+
+@dataclass
+class Environment:
+    """Everything a worker process holds; ``close`` releases it."""
+
+    client: Client
+    ledger: SqlLedger
+    deps: Deps
+    metrics: CollectorRegistry
+    sdk_metrics: str
+    """Loopback address of the SDK's Prometheus listener."""
+    env: Mapping[str, str]
+    identity: str
+    _systems: dict[str, System] = field(default_factory=dict)
+
+    def system(self, name: str) -> System:
+        """A system's adapter, built at first use.
+
+        Raises:
+            ConfigurationError: no such system.
+        """
+        if name not in self._systems:
+            self._systems[name] = registry.load(name, self.env).build(self.deps)
+        return self._systems[name]
+
+    @cached_property
+    def memo(self) -> Memo:
+        """The memoised step over this process's adapters."""
+        rates = Rates(_rate(self.env, "PROVERY_CPU_HOUR_COST"), _rate(self.env, "PROVERY_GPU_HOUR_COST"))
+        return Memo(self.deps.artifacts, self.ledger, self.system, rates, StageMetrics(self.metrics))
+
+    async def close(self) -> None:
+        """End children, close connections, flush traces."""
+        for system in self._systems.values():
+            await system.close()
+        for prover in self.deps.provers.values():
+            await prover.close()
+        await self.ledger.close()
+        tracing.stop()
+
+
+async def build(env: Mapping[str, str], role: str, prover_slots: int) -> Environment:
+    """Connect to everything.
+
+    Args:
+        env: The process environment; see ``docs/configuration.md``.
+        role: The worker's queues, for identity and traces.
+        prover_slots: Resident prover children this process may have at a time.
+
+    Raises:
+        ConfigurationError: a setting is wrong; the message names it.
+        TransientError: a dependency does not answer.
+    """
+    home = Path(env.get("PROVERY_HOME", ".provery")).absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    sdk_metrics = f"127.0.0.1:{free_port()}"
+    runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=sdk_metrics)))
+    identity = f"{role}@{socket.gethostname()}:{os.getpid()}"
+    client = await connect(env, runtime=runtime, identity=identity, interceptors=tracing.start(env, role))
+    ledger = open_ledger(env.get("PROVERY_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}")
+    artifacts = open_store(
+        env.get("PROVERY_ARTIFACTS_URL") or (home / "artifacts").as_uri(),
+        cache=home / "cache" / "artifacts",
+        env=env,
+    )
+    circuits = CircuitRegistry(ledger.catalog, artifacts, env=env, home=home)
+    deps = Deps(
+        artifacts=artifacts,
+        ledger=ledger,
+        catalog=ledger.catalog,
+        circuits=circuits,
+        provers=build_provers(env, prover_slots, home),
+        env=env,
+        home=home,
+    )
+    return Environment(client, ledger, deps, CollectorRegistry(), sdk_metrics, env, identity)
+
+
+def _rate(env: Mapping[str, str], name: str) -> float:
+    text = env.get(name, "0") or "0"
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(f"{name} is not a number", value=text, expected="a price per hour") from None
