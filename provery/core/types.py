@@ -153,13 +153,16 @@ class Plan:
         return replace(
             self,
             stages=tuple(
-                replace(s, generation=generation) if STAGES.index(s.stage) >= first else s for s in self.stages
+                replace(s, generation=generation) if STAGES.index(s.stage) >= first else s
+                for s in self.stages
             ),
         )
 
     def to_queue(self, stage: Stage, queue: str) -> Plan:
         """This plan with one stage moved to another queue."""
-        return replace(self, stages=tuple(replace(s, queue=queue) if s.stage is stage else s for s in self.stages))
+        return replace(
+            self, stages=tuple(replace(s, queue=queue) if s.stage is stage else s for s in self.stages)
+        )
 
 
 @dataclass(frozen=True)
@@ -248,13 +251,17 @@ def check_name(name: str, what: str = "name") -> str:
         InvalidInput: if it is not lower-case letters, digits, ``_`` and ``-``, up to 63.
     """
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"not a usable {what}", value=name, expected="1 to 63 of a-z 0-9 _ -, starting with a-z 0-9")
+        raise InvalidInput(
+            f"not a usable {what}", value=name, expected="1 to 63 of a-z 0-9 _ -, starting with a-z 0-9"
+        )
     return name
 
 
 def canonical_json(value: object) -> bytes:
     """JSON with sorted keys, no spaces and ASCII only, so that equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    ).encode()
 
 
 def digest_json(value: object) -> str:
