@@ -129,20 +129,13 @@ class Queue(Section):
     """Activities (or, for ``orchestrate``, workflow tasks) at a time in each process."""
 
 
-class Api(Section):
-    """The HTTP API."""
-
-    enabled: bool = True
-    port: Port = 3101
-
-
 class Stream(Section):
     """One configured instance of a system."""
 
     system: Name
     stream: Name
-    ingress: bool = False
-    """Whether work arrives by itself (a queue) and needs a listener process."""
+    ingress_port: Port | None = None
+    """Where work arrives by itself (a queue, HTTP): port of the listener process and its HTTP API."""
     settings: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")], Scalar] = {}
 
     @property
@@ -157,17 +150,13 @@ class Stream(Section):
 
 
 class Schedule(Section):
-    """Periodic discovery of one stream."""
+    """Periodic discovery of one stream. A look that falls due while the one before still runs is skipped."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     stream: Annotated[str, Field(pattern=r"^[a-z0-9_-]+/[a-z0-9_-]+$")]
     interval: Duration | None = None
     cron: str = ""
-    overlap: Literal["skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all"] = (
-        "skip"
-    )
-    catchup_window: Duration = timedelta(hours=1)
-    """Missed times older than this are not made up for. Temporal's own default is a year."""
+    parallel: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 8
+    """Units in progress at a time."""
     paused: bool = False
 
 
@@ -182,7 +171,6 @@ class Topology(Section):
     task_queue_prefix: Annotated[str, Field(pattern=r"^[!-~]{0,100}$")] = "provery-"
     queues: dict[Name, Queue]
     metrics_port: Port = 9101
-    api: Api = Api()
     streams: tuple[Stream, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     base: Path = Field(default=ROOT, exclude=True)
@@ -198,7 +186,7 @@ class Topology(Section):
         """Worker processes in all."""
         return sum(queue.workers for queue in self.queues.values())
 
-    def ports(self) -> Iterator[tuple[tuple[str, ...], int]]:
+    def ports(self) -> Iterator[tuple[tuple[str | int, ...], int]]:
         """Every port that will be listened on, with the key it comes from."""
         yield ("server", "port"), self.server.port
         yield ("server", "ui_port"), self.server.ui_port
@@ -208,10 +196,10 @@ class Topology(Section):
             yield ("ledger", "postgres_port"), self.ledger.postgres_port
         if self.artifacts.engine == "s3":
             yield ("artifacts", "s3_port"), self.artifacts.s3_port
-        if self.api.enabled:
-            yield ("api", "port"), self.api.port
-        ingresses = sum(stream.ingress for stream in self.streams)
-        for offset in range(self.worker_count + ingresses):
+        for index, stream in enumerate(self.streams):
+            if stream.ingress_port is not None:
+                yield ("streams", index, "ingress_port"), stream.ingress_port
+        for offset in range(self.worker_count):
             yield ("metrics_port",), self.metrics_port + offset
 
 
@@ -291,7 +279,7 @@ def _read(path: Path) -> tuple[Topology | None, list[Problem]]:
         values = server.get("dynamic_config") if isinstance(server, CommentedMap) else None
         findings += _dynamic_config(values) if isinstance(values, CommentedMap) else ()
     problems = [
-        Problem(name, _line(document, finding.at, finding.on_key), _dotted(finding.at), finding.message)
+        Problem(name, _line(document, finding.at, finding.on_key), dotted(finding.at), finding.message)
         for finding in findings
     ]
     return topology, sorted(set(problems), key=lambda problem: (problem.line, problem.key))
@@ -389,11 +377,11 @@ def _semantic(topology: Topology) -> Iterator[_Finding]:
     for key, port in topology.ports():
         if port > 65_535:
             yield _Finding(key, f"leads to port {port}; expected at most 65535; choose a lower first port")
-        elif port in taken and taken[port] != _dotted(key):
+        elif port in taken and taken[port] != dotted(key):
             yield _Finding(
                 key, f"port {port} is also used by {taken[port]}; expected one port each; choose another"
             )
-        taken.setdefault(port, _dotted(key))
+        taken.setdefault(port, dotted(key))
     if "orchestrate" not in topology.queues:
         yield _Finding(("queues",), "has no orchestrate; expected the queue that workflows run on; add it")
     for section in ("ledger", "artifacts"):
@@ -435,9 +423,9 @@ def _schedules(topology: Topology, streams: set[str]) -> Iterator[_Finding]:
     seen: set[str] = set()
     for index, schedule in enumerate(topology.schedules):
         at: tuple[str | int, ...] = ("schedules", index)
-        if schedule.id in seen:
-            yield _Finding((*at, "id"), f"{schedule.id} is there twice; expected one entry; rename one")
-        seen.add(schedule.id)
+        if schedule.stream in seen:
+            yield _Finding((*at, "stream"), f"{schedule.stream} has two schedules; expected one; remove one")
+        seen.add(schedule.stream)
         if schedule.stream not in streams:
             listed = ", ".join(sorted(streams)) or "none"
             yield _Finding(
@@ -461,7 +449,8 @@ def _schedules(topology: Topology, streams: set[str]) -> Iterator[_Finding]:
             )
 
 
-def _dotted(at: Sequence[str | int]) -> str:
+def dotted(at: Sequence[str | int]) -> str:
+    """A location as people write it: ``streams[0].stream``."""
     text = ""
     for part in at:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)

@@ -22,6 +22,7 @@ from provery.core.errors import ConfigurationError, TransientError
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 POLL_S = 0.02
+"""Seconds between looks at a process."""
 LOG_TAIL = 2_000
 """Bytes of a dead process's log that its error shows."""
 LOG_LIMIT = 20_000_000
@@ -39,6 +40,8 @@ class Process:
     """Seconds to become ready."""
     grace_s = 10.0
     """Seconds between SIGTERM and SIGKILL."""
+    poll_s = POLL_S
+    """Seconds between questions whether it is ready."""
     uid = "-"
     """User to run as; ``-`` for the caller's."""
 
@@ -132,7 +135,7 @@ class Process:
                     f"{self.name} is not ready after {self.ready_s:.0f} s",
                     action=f"its log, {self.log}, ends with:\n{self.log_tail()}",
                 )
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(self.poll_s)
 
     async def wait(self, timeout_s: float | None = None) -> int | None:
         """Wait for the end; returns the exit status, or None after ``timeout_s`` seconds."""
@@ -201,7 +204,7 @@ def port_taken(host: str, port: int) -> bool:
 async def answers(
     host: str, port: int, ask: bytes = b"", expect: bytes = b"", timeout_s: float = 1.0
 ) -> bool:
-    """Whether a TCP port accepts, and answers ``ask`` with something that starts with ``expect``."""
+    """Whether a TCP port accepts, and answers ``ask`` with something that has ``expect`` in it."""
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(host, port)
@@ -210,7 +213,7 @@ async def answers(
                     return True
                 writer.write(ask)
                 await writer.drain()
-                return (await reader.read(256)).startswith(expect)
+                return expect in await reader.read(256)
             finally:
                 writer.close()
     except (OSError, TimeoutError):
