@@ -39,7 +39,7 @@ type Digits struct {
 }
 
 // Cut splits scalars into windows of width bits (4 to 24).
-func Cut(scalars []Scalar, width int) *Digits {
+func Cut[S ~[4]uint64](scalars []S, width int) *Digits {
 	windows := windowCount(width)
 	d := &Digits{width: width, rows: make([][]uint32, windows)}
 	all := make([]uint32, windows*len(scalars))
@@ -48,7 +48,8 @@ func Cut(scalars []Scalar, width int) *Digits {
 	}
 	half := uint64(1) << (width - 1)
 	mask := uint64(1)<<width - 1
-	for i, k := range scalars {
+	for i := range scalars {
+		k := Scalar(scalars[i])
 		if k[0]|k[1]|k[2]|k[3] == 0 {
 			continue
 		}

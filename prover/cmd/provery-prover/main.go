@@ -1,0 +1,135 @@
+// Command provery-prover makes and checks Groth16 proofs for circom circuits. Commands, exit codes and the
+// protocol of serve are described in docs/native-prover.md.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"provery/prover/fault"
+)
+
+// version is set by the build with -ldflags "-X main.version=…".
+var version = "dev"
+
+const usageText = `usage:
+  provery-prover zkey inspect FILE
+  provery-prover zkey setup --r1cs R --out Z [--seed-insecure HEX]
+  provery-prover zkey export-vkey FILE [--out V.json]
+  provery-prover witness --wasm W --input I.json --out O.wtns
+  provery-prover prove --zkey Z --wtns W --proof P.json --public U.json [--r1cs R]
+  provery-prover verify --vkey V.json --public U.json --proof P.json
+  provery-prover serve [--threads N] [--max-key-bytes N] [--table-bytes N] [--wasm-cache DIR]
+  provery-prover version
+`
+
+// errUsage marks a wrong command line.
+var errUsage = errors.New("usage")
+
+// errRejected marks a proof that is not valid.
+var errRejected = errors.New("proof rejected")
+
+// Exit codes.
+const (
+	exitOK       = 0
+	exitInternal = 1
+	exitUsage    = 2
+	exitInput    = 3
+	exitKey      = 4
+	exitRejected = 5
+	exitResource = 6
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(arguments []string) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			code = report(fault.New(fault.Internal, "%s", fault.Shorten(fmt.Sprintf("panic: %v", r), 300)))
+		}
+	}()
+	err := dispatch(arguments)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errRejected):
+		return exitRejected
+	case errors.Is(err, errUsage):
+		fmt.Fprint(os.Stderr, usageText)
+		printError(fault.New(fault.InvalidInput, "%v", err))
+		return exitUsage
+	}
+	return report(fault.Of(err))
+}
+
+func dispatch(arguments []string) error {
+	if len(arguments) == 0 {
+		return fmt.Errorf("%w: no command", errUsage)
+	}
+	commands := map[string]func([]string) error{"witness": witness, "prove": prove, "verify": verify, "serve": serveLoop,
+		"version": func([]string) error {
+			return printJSON(map[string]string{"program": "provery-prover", "version": version})
+		}}
+	name, rest := arguments[0], arguments[1:]
+	if name == "zkey" && len(rest) > 0 {
+		name, rest = "zkey "+rest[0], rest[1:]
+		commands = map[string]func([]string) error{"zkey inspect": inspect, "zkey setup": setup, "zkey export-vkey": exportVkey}
+	}
+	command, known := commands[name]
+	if !known {
+		return fmt.Errorf("%w: unknown command %q", errUsage, fault.Shorten(name, 40))
+	}
+	return command(rest)
+}
+
+// parse reads flags, of which the named ones are required, and at most positional further arguments.
+func parse(set *flag.FlagSet, arguments []string, positional int, required ...string) ([]string, error) {
+	set.SetOutput(os.Stderr)
+	var others []string
+	for {
+		if err := set.Parse(arguments); err != nil {
+			return nil, fmt.Errorf("%w: %v", errUsage, err)
+		}
+		if set.NArg() == 0 {
+			break
+		}
+		others, arguments = append(others, set.Arg(0)), set.Args()[1:]
+	}
+	if len(others) != positional {
+		return nil, fmt.Errorf("%w: %d arguments besides flags, expected %d", errUsage, len(others), positional)
+	}
+	for _, name := range required {
+		if set.Lookup(name).Value.String() == "" {
+			return nil, fmt.Errorf("%w: --%s is required", errUsage, name)
+		}
+	}
+	return others, nil
+}
+
+func report(err *fault.Error) int {
+	printError(err)
+	switch err.Kind {
+	case fault.InvalidInput, fault.InvalidWitness:
+		return exitInput
+	case fault.InvalidKey, fault.CorruptArtifact, fault.Unsupported:
+		return exitKey
+	case fault.Resource:
+		return exitResource
+	}
+	return exitInternal
+}
+
+// printError writes the last line of standard error.
+func printError(err *fault.Error) {
+	line, _ := json.Marshal(map[string]*fault.Error{"error": err})
+	fmt.Fprintln(os.Stderr, string(line))
+}
+
+func printJSON(value any) error {
+	encoder := json.NewEncoder(os.Stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
