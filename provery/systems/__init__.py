@@ -1,0 +1,1 @@
+"""The systems: one folder each, independent of one another, named only by the registry."""

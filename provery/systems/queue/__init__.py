@@ -1,0 +1,28 @@
+"""The queue system: BullMQ jobs in, Groth16 proofs in the ``zkp_jobs`` table out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from provery.core.ports import Deps, Starter
+    from provery.systems.queue.ingress import QueueIngress
+    from provery.systems.queue.system import QueueSystem
+
+NAME = "queue"
+
+
+def build(deps: Deps) -> QueueSystem:
+    """The system, from what the workers inject. Heavy imports wait until a worker asks for it."""
+    from provery.systems.queue.system import QueueSystem
+
+    return QueueSystem.from_deps(deps)
+
+
+async def ingress(deps: Deps, stream: str, starter: Starter, metrics: CollectorRegistry) -> QueueIngress:
+    """The feed of ``queue/<stream>`` from the BullMQ queue of that name, with its HTTP API."""
+    from provery.systems.queue import ingress as parts
+
+    return parts.from_deps(deps, stream, starter, metrics)

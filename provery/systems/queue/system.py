@@ -1,0 +1,343 @@
+"""The stages of a queue job: inputs, witness, proof, check, and the row that the sender reads.
+
+Each stage takes one unit or a whole batch; a batch's units of one circuit go to the prover in one call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from provery.core.errors import (
+    ConfigurationError,
+    InvalidInput,
+    InvalidKey,
+    ProofRejected,
+    ProverCrashed,
+    ProveryError,
+    ResourceExhausted,
+)
+from provery.core.ports import (
+    ArtifactStore,
+    CircomProver,
+    CircuitFiles,
+    CircuitResolver,
+    Deps,
+    ItemResult,
+    Progress,
+    ProveItem,
+    StageContext,
+    StageOutput,
+    VerifyItem,
+    WitnessItem,
+)
+from provery.core.types import ArtifactRef, Json, Stage, Unit, UnitStatus, Work, canonical_json
+from provery.systems.queue.model import Order, Submission
+from provery.systems.queue.settings import QueueSettings
+from provery.systems.queue.spec import Shape, check_public
+from provery.systems.queue.table import JobTable
+from provery.systems.queue.wire import check
+from provery.systems.queue.witness import circuit_inputs
+
+L = TypeVar("L")
+Outcome = StageOutput | ProveryError
+INPUT, WITNESS, PROOF, PUBLIC = "input.json", "witness.wtns", "proof.json", "public.json"
+
+
+@dataclass(frozen=True)
+class Call(Generic[L]):
+    """One call of a prover: units of one circuit version, with what was loaded for each."""
+
+    circuit: CircuitFiles
+    prover: CircomProver
+    contexts: Sequence[StageContext]
+    loaded: Sequence[L]
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The store that all units share."""
+        return self.contexts[0].artifacts
+
+    @property
+    def progress(self) -> Progress:
+        """Where progress of the whole call goes."""
+        return self.contexts[0].progress
+
+
+class QueueSystem:
+    """Proves queue jobs.
+
+    Args:
+        settings: Of the queue system.
+        table: Where results go.
+        circuits: Where circuits are registered.
+        provers: By name.
+    """
+
+    name = "queue"
+
+    def __init__(
+        self,
+        settings: QueueSettings,
+        table: JobTable,
+        circuits: CircuitResolver,
+        provers: Mapping[str, CircomProver],
+    ) -> None:
+        self._settings = settings
+        self._table = table
+        self._circuits = circuits
+        self._provers = provers
+        self._stages: dict[str, Callable[[Sequence[StageContext]], Awaitable[list[Outcome]]]] = {
+            Stage.FETCH: self._fetch,
+            Stage.WITNESS: self._witness,
+            Stage.PROVE: self._prove,
+            Stage.VERIFY: self._verify,
+            Stage.SUBMIT: self._submit,
+        }
+
+    @classmethod
+    def from_deps(cls, deps: Deps) -> QueueSystem:
+        """The system, from what the workers inject."""
+        settings = QueueSettings.load(deps.env, deps.home)
+        return cls(settings, JobTable(settings.database_url), deps.circuits, deps.provers)
+
+    async def run_stage(self, stage: str, contexts: Sequence[StageContext]) -> list[Outcome]:
+        """Run one stage for one or many units; each gets its own output or error."""
+        if stage not in self._stages:
+            raise ConfigurationError(
+                "a queue job has no such stage", value=stage, expected=", ".join(self._stages)
+            )
+        return await self._stages[stage](contexts)
+
+    async def conclude(self, unit: Unit, status: UnitStatus, reason: str, error_kind: str) -> None:
+        """Mark a job as failed, unless it is done."""
+        await self._table.prepare()
+        request = unit.params.get("request")
+        await self._table.fail({unit.key: (reason or f"the job was {status}", request)})
+
+    async def discover(self, stream: str, first: int | None, last: int | None) -> list[Work]:
+        """Jobs come through the ingress."""
+        return []
+
+    async def close(self) -> None:
+        """Close the table. Provers belong to the worker."""
+        await self._table.close()
+
+    # ---- stages
+
+    async def _fetch(self, contexts: Sequence[StageContext]) -> list[Outcome]:
+        """The circuit's inputs, as canonical JSON."""
+
+        async def one(context: StageContext) -> StageOutput:
+            order = await _order(context.unit, context.artifacts)
+            version = str(context.unit.params.get("version", ""))
+            shape = Shape.of(await self._circuits.manifest(order.circuit, version))
+            body = canonical_json(circuit_inputs(order, shape))
+            ref = await context.artifacts.put_bytes(body, name=INPUT)
+            return StageOutput((ref,), {"circuit": order.circuit, "version": shape.version or version})
+
+        return [await _caught(one(context)) for context in contexts]
+
+    async def _witness(self, contexts: Sequence[StageContext]) -> list[Outcome]:
+        async def load(context: StageContext) -> dict[str, Json]:
+            return _object(await context.artifacts.read(_input(context, INPUT)), INPUT)
+
+        async def work(call: Call[dict[str, Json]]) -> list[Outcome]:
+            async with call.artifacts.scratch() as folder:
+                items = [WitnessItem(inputs, folder / f"{at}.wtns") for at, inputs in enumerate(call.loaded)]
+                results = await call.prover.witness(call.circuit, items, call.progress)
+                return await _keep(call.artifacts, results, [((item.out, WITNESS),) for item in items])
+
+        return await self._grouped(contexts, load, work)
+
+    async def _prove(self, contexts: Sequence[StageContext]) -> list[Outcome]:
+        async def load(context: StageContext) -> Path:
+            return await context.artifacts.local(_input(context, WITNESS))
+
+        async def work(call: Call[Path]) -> list[Outcome]:
+            async with call.artifacts.scratch() as folder:
+                items = [
+                    ProveItem(wtns, folder / f"{at}.proof.json", folder / f"{at}.public.json")
+                    for at, wtns in enumerate(call.loaded)
+                ]
+                results = await call.prover.prove(call.circuit, items, call.progress)
+                made = [((item.proof, PROOF), (item.public, PUBLIC)) for item in items]
+                return await _keep(call.artifacts, results, made)
+
+        return await self._grouped(contexts, load, work)
+
+    async def _verify(self, contexts: Sequence[StageContext]) -> list[Outcome]:
+        """Nothing leaves before the pinned key accepts it, and before it is known to be about its own request."""
+
+        async def load(context: StageContext) -> VerifyItem:
+            proof, public = _input(context, PROOF), _input(context, PUBLIC)
+            return VerifyItem(await context.artifacts.local(proof), await context.artifacts.local(public))
+
+        async def work(call: Call[VerifyItem]) -> list[Outcome]:
+            pinned = call.contexts[0].given.plan.verifying_key
+            if pinned and pinned != call.circuit.vkey_sha256:
+                raise InvalidKey(
+                    f"verifying key of circuit {call.circuit.name} is not the one the job was planned with",
+                    value=call.circuit.vkey_sha256,
+                    expected=pinned,
+                    action="register the circuit again under a new version",
+                )
+            shape = Shape.of(await self._circuits.manifest(call.circuit.name, call.circuit.version))
+            outcomes: list[Outcome] = []
+            results = await call.prover.verify(call.circuit, call.loaded)
+            for context, result in zip(call.contexts, results, strict=True):
+                error = result.error or await _caught(_about_itself(context, shape))
+                if isinstance(error, ProofRejected):
+                    for ref in context.inputs:
+                        await context.artifacts.quarantine(ref, str(error))
+                outcomes.append(error or StageOutput(context.inputs, usage=result.usage))
+            return outcomes
+
+        return await self._grouped(contexts, load, work)
+
+    async def _submit(self, contexts: Sequence[StageContext]) -> list[Outcome]:
+        """One transaction for all rows. A row that is done already stays as it is: the first result stands."""
+        await self._table.prepare()
+        submissions: list[Submission] = []
+        outcomes: list[Outcome] = []
+        for context in contexts:
+            made = await _caught(_submission(context))
+            if isinstance(made, Submission):
+                submissions.append(made)
+                outcomes.append(StageOutput(context.inputs))
+            else:
+                outcomes.append(made)
+        await self._table.submit(submissions)
+        return outcomes
+
+    # ---- helpers
+
+    async def _grouped(
+        self,
+        contexts: Sequence[StageContext],
+        load: Callable[[StageContext], Awaitable[L]],
+        work: Callable[[Call[L]], Awaitable[list[Outcome]]],
+    ) -> list[Outcome]:
+        """Load each unit's inputs, then call ``work`` once per circuit version and prover with those that loaded."""
+        outcomes: dict[int, Outcome] = {}
+        groups: dict[tuple[str, str, str], list[tuple[int, L]]] = {}
+        for at, context in enumerate(contexts):
+            loaded = await _caught(load(context))
+            if isinstance(loaded, ProveryError):
+                outcomes[at] = loaded
+                continue
+            params = context.unit.params
+            prover = context.prover or context.given.plan.prover or self._settings.prover
+            groups.setdefault(
+                (str(params.get("circuit", "")), str(params.get("version", "")), prover), []
+            ).append((at, loaded))
+        for (circuit, version, name), members in groups.items():
+            places = [at for at, _ in members]
+            try:
+                if name not in self._provers:
+                    known = ", ".join(sorted(self._provers))
+                    raise ConfigurationError("this worker has no such prover", value=name, expected=known)
+                files = await self._circuits.resolve(circuit, version)
+                some = [contexts[at] for at in places]
+                results = await _isolating(
+                    Call(files, self._provers[name], some, [value for _, value in members]), work
+                )
+            except ProveryError as error:
+                results = [error] * len(places)
+            outcomes.update(zip(places, results, strict=True))
+        return [outcomes[at] for at in range(len(contexts))]
+
+
+async def _isolating(call: Call[L], work: Callable[[Call[L]], Awaitable[list[Outcome]]]) -> list[Outcome]:
+    """Do a call; where the prover dies over it, halve it until the one that kills it stands alone."""
+    try:
+        return await work(call)
+    except (ProverCrashed, ResourceExhausted) as error:
+        if len(call.contexts) == 1:
+            return [error]
+        half = len(call.contexts) // 2
+        return [
+            outcome
+            for part in (slice(0, half), slice(half, None))
+            for outcome in await _isolating(
+                replace(call, contexts=call.contexts[part], loaded=call.loaded[part]), work
+            )
+        ]
+
+
+async def _caught(work: Awaitable[L]) -> L | ProveryError:
+    try:
+        return await work
+    except ProveryError as error:
+        return error
+
+
+async def _keep(
+    artifacts: ArtifactStore, results: Sequence[ItemResult], made: Sequence[tuple[tuple[Path, str], ...]]
+) -> list[Outcome]:
+    """Store what succeeded, all files in one go, and pair it with its item again."""
+    files = [
+        file for result, files in zip(results, made, strict=True) if result.error is None for file in files
+    ]
+    refs = iter(await artifacts.put_files(files, move=True))
+    return [
+        result.error or StageOutput(tuple(next(refs) for _ in files), usage=result.usage)
+        for result, files in zip(results, made, strict=True)
+    ]
+
+
+def _input(context: StageContext, name: str) -> ArtifactRef:
+    found = next((ref for ref in context.inputs if ref.name == name), None)
+    if found is None:
+        got = ", ".join(ref.name for ref in context.inputs)
+        raise InvalidInput(f"stage {context.given.plan.stage} lacks an input", value=got, expected=name)
+    return found
+
+
+async def _order(unit: Unit, artifacts: ArtifactStore) -> Order:
+    """The unit's order, checked again: a unit may also be started by hand."""
+    request = unit.params.get("request")
+    claim = unit.params.get("artifact")
+    if isinstance(claim, dict):
+        ref = ArtifactRef(str(claim.get("uri")), str(claim.get("sha256")), int(str(claim.get("size"))))
+        request = _object(await artifacts.read(ref), "request.json")
+    order = check(unit.key, request, default_circuit=str(unit.params.get("circuit", "")))
+    if order.circuit != unit.params.get("circuit"):
+        raise InvalidInput("the request names another circuit than its unit", value=order.circuit)
+    return order
+
+
+async def _about_itself(context: StageContext, shape: Shape) -> ProofRejected | None:
+    """Compare the public signals with the request: a valid proof of something else is no result."""
+    order = await _order(context.unit, context.artifacts)
+    wrong = check_public(await _signals(context), shape, order.inputs)
+    if wrong:
+        return ProofRejected(
+            f"the proof is valid for another statement: {wrong}", action="report this: it is a defect"
+        )
+    return None
+
+
+async def _signals(context: StageContext) -> list[str]:
+    raw = json.loads(await context.artifacts.read(_input(context, PUBLIC)))
+    return [str(signal) for signal in raw] if isinstance(raw, list) else []
+
+
+async def _submission(context: StageContext) -> Submission:
+    order = await _order(context.unit, context.artifacts)
+    proof = _object(await context.artifacts.read(_input(context, PROOF)), PROOF)
+    public: Json = dict(order.public)
+    if not order.public:
+        signals: list[Json] = list(await _signals(context))
+        public = {"signals": signals}
+    return Submission(order.id, dict(order.request), public, proof)
+
+
+def _object(body: bytes, name: str) -> dict[str, Json]:
+    value = json.loads(body)
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{name} is not a JSON object")
+    return value
