@@ -377,6 +377,7 @@ def _semantic(topology: Topology) -> Iterator[_Finding]:
     for key, port in topology.ports():
         if port > 65_535:
             yield _Finding(key, f"leads to port {port}; expected at most 65535; choose a lower first port")
+            break  # the ones after it lead still further
         elif port in taken and taken[port] != dotted(key):
             yield _Finding(
                 key, f"port {port} is also used by {taken[port]}; expected one port each; choose another"

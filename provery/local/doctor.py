@@ -86,12 +86,16 @@ async def run_doctor(topology: Topology | None = None, env: Mapping[str, str] | 
     checks += [_python(), *_programs(), _node_tools(), _disk(home), await _gpu()]
     if topology is not None:
         checks.append(_ports(topology, running))
-    temporal = await _try("temporal server", lambda: connect(settings, timeout=3.0), "start it with `provery up`")
+    temporal = await _try(
+        "temporal server", lambda: connect(settings, timeout=3.0), "start it with `provery up`"
+    )
     if isinstance(temporal, Check):
         checks.append(temporal)
     else:
         checks.append(
-            Check("temporal server", "ok", f"{temporal.service_client.config.target_host}, {temporal.namespace}")
+            Check(
+                "temporal server", "ok", f"{temporal.service_client.config.target_host}, {temporal.namespace}"
+            )
         )
         checks.append(await _guarded("search attributes", lambda: _search_attributes(temporal)))
     checks.append(await _guarded("ledger", lambda: asyncio.to_thread(_ledger, settings, home)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -27,6 +28,9 @@ LOG_TAIL = 2_000
 """Bytes of a dead process's log that its error shows."""
 LOG_LIMIT = 20_000_000
 """Bytes; a log that has outgrown it is moved aside when its process starts."""
+
+_QUIET_PORTS = range(12_000, 32_000)
+_given: set[int] = set()
 
 
 class Process:
@@ -184,10 +188,16 @@ class Process:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on now, and that the kernel gives to nobody by itself.
+
+    Temporal's development server takes ephemeral ports for its inner services, and clients take them for connections;
+    a port from that range could be gone before it is used.
+    """
+    while True:
+        port = secrets.choice(_QUIET_PORTS)
+        if port not in _given and not port_taken(host, port):
+            _given.add(port)
+            return port
 
 
 def port_taken(host: str, port: int) -> bool:

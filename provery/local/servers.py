@@ -27,7 +27,7 @@ from temporalio.client import Client
 from provery.core.errors import ConfigurationError
 from provery.local.config import Server as TemporalSettings
 from provery.local.config import load_topology
-from provery.local.process import POLL_S, Process, answers, free_port
+from provery.local.process import POLL_S, Process, answers, free_port, port_taken
 from provery.local.toolchain import find
 
 UNPRIVILEGED = 65_534
@@ -61,7 +61,16 @@ class LocalServer(Process):
         raise NotImplementedError
 
     async def prepare(self) -> None:
-        """Make the data directory."""
+        """Make the data directory.
+
+        Raises:
+            ConfigurationError: something else listens on the port; it would answer in this server's place.
+        """
+        if port_taken(self.host, self.port):
+            raise ConfigurationError(
+                f"port {self.port} of {self.host}, where {self.name} is to listen, is taken",
+                action="stop what listens there, or choose another port",
+            )
         self.data.mkdir(parents=True, exist_ok=True)
 
 
@@ -352,6 +361,7 @@ class S3Server(LocalServer):
 
     async def prepare(self) -> None:
         """Make the directories; a directory at the top is a bucket."""
+        await super().prepare()
         for part in ("meta", f"buckets/{self.bucket}"):
             (self.data / part).mkdir(parents=True, exist_ok=True)
 
