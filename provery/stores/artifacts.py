@@ -54,7 +54,7 @@ def open_store(url: str, *, cache: Path, env: Mapping[str, str]) -> FileStore | 
         virtual=options.get("addressing") == "virtual",
     )
     cap = int(options.get("cache_mb", DEFAULT_CACHE_MB)) * 2**20
-    return S3Store(client, parts.netloc, path.strip("/"), Cache(cache / "artifacts", cap))
+    return S3Store(client, parts.netloc, path.strip("/"), Cache(cache, cap))
 
 
 def _options(url: str, scheme: str, query: str) -> dict[str, str]:

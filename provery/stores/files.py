@@ -23,6 +23,7 @@ from provery.stores.address import (
     Digest,
     check,
     check_limit,
+    check_size,
     content_key,
     hash_stream,
     key_of,

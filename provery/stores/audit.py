@@ -1,0 +1,113 @@
+"""Transactions on outward calls, and everything recorded of a unit in one answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from provery.core.types import Json, Unit
+from provery.stores.rows import dump, submission_of, unit_id, unit_of
+from provery.stores.sql import put_if_absent
+from provery.stores.tables import ATTEMPTS, EVENTS, RESULTS, SUBMISSIONS, UNITS
+
+
+class Submissions:
+    """Intents and receipts of outward calls."""
+
+    def __init__(self, dialect: str) -> None:
+        self._insert = put_if_absent(SUBMISSIONS, dialect)
+
+    def intend(
+        self,
+        connection: Connection,
+        unit: Unit,
+        destination: str,
+        request_key: str,
+        detail: Mapping[str, Json],
+    ) -> dict[str, Json]:
+        """Record an intent if there is none under this key; returns the one that stands."""
+        row = _intent(request_key, unit_id(unit), destination, detail)
+        fresh = connection.execute(self._insert, [row]).scalars().all()
+        found = connection.execute(select(SUBMISSIONS).where(SUBMISSIONS.c.request_key == request_key))
+        return {**submission_of(found.mappings().one()), "new": bool(fresh)}
+
+    def receipt(
+        self, connection: Connection, request_key: str, receipt: Mapping[str, Json], cost: float
+    ) -> None:
+        """Record a receipt; the first one stays."""
+        # Without its intent, which only a database put back from a backup can lack, a receipt is still kept.
+        connection.execute(self._insert, [_intent(request_key, "", "", {})])
+        connection.execute(
+            update(SUBMISSIONS)
+            .where(SUBMISSIONS.c.request_key == request_key, SUBMISSIONS.c.receipt.is_(None))
+            .values(receipt=dump(dict(receipt)), received_at=time.time(), cost=cost)
+        )
+
+
+def audit(connection: Connection, unit: Unit) -> dict[str, Json]:
+    """Everything recorded of a unit."""
+    key = unit_id(unit)
+    found = connection.execute(select(UNITS).where(UNITS.c.id == key)).mappings().first()
+    attempts = _rows(
+        connection, select(ATTEMPTS).where(ATTEMPTS.c.unit_id == key).order_by(ATTEMPTS.c.started_at)
+    )
+    results = _rows(
+        connection, select(RESULTS).where(RESULTS.c.unit_id == key).order_by(RESULTS.c.recorded_at)
+    )
+    for result in results:
+        result["outputs"], result["facts"] = json.loads(result["outputs"]), json.loads(result["facts"])
+    calls = connection.execute(
+        select(SUBMISSIONS).where(SUBMISSIONS.c.unit_id == key).order_by(SUBMISSIONS.c.intended_at)
+    )
+    submissions = [submission_of(row) for row in calls.mappings()]
+    events = _rows(connection, select(EVENTS).where(EVENTS.c.unit_id == key).order_by(EVENTS.c.id))
+    unit_part: dict[str, Any] | None = None
+    if found is not None:
+        row = unit_of(found)
+        unit_part = {
+            **{name: value for name, value in found.items() if name not in ("params", "plan")},
+            "params": row.unit.params,
+            "plan": json.loads(found["plan"]),
+        }
+    return {
+        "unit": unit_part,
+        "attempts": list(attempts),
+        "results": list(results),
+        "submissions": list(submissions),
+        "events": [{name: value for name, value in e.items() if name != "unit_id"} for e in events],
+        "costs": _costs(attempts, submissions),
+    }
+
+
+def _costs(attempts: list[dict[str, Any]], submissions: list[dict[str, Json]]) -> dict[str, Json]:
+    computing = sum(a["cost"] for a in attempts)
+    calls = sum(float(str(s["cost"])) for s in submissions)
+    outcomes = [a["outcome"] or "open" for a in attempts]
+    return {
+        "total": computing + calls,
+        "computing": computing,
+        "submissions": calls,
+        "cpu_s": sum(a["cpu_s"] for a in attempts),
+        "wall_s": sum(a["ended_at"] - a["started_at"] for a in attempts if a["ended_at"] is not None),
+        "peak_rss": max((a["peak_rss"] for a in attempts), default=0),
+        "attempts": {outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))},
+    }
+
+
+def _intent(request_key: str, unit: str, destination: str, detail: Mapping[str, Json]) -> dict[str, Any]:
+    return {
+        "request_key": request_key,
+        "unit_id": unit,
+        "destination": destination,
+        "detail": dump(dict(detail)),
+        "intended_at": time.time(),
+        "cost": 0.0,
+    }
+
+
+def _rows(connection: Connection, query: Any) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(query).mappings()]
