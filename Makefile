@@ -55,14 +55,14 @@ $(STAMPS)/python: $(STAMPS)/venv requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(STAMPS)/npm: $(STAMPS)/python tools/npm/package.json tools/npm/package-lock.json
+$(STAMPS)/npm: tools/npm/package.json tools/npm/package-lock.json | $(STAMPS)/python
 	@echo "setup: npm tools (snarkjs, circom2, bullmq)"
 	cd tools/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 GO_SOURCES := $(wildcard go.mod go.sum) $(shell find prover provery -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
-$(STAMPS)/prover: $(STAMPS)/python $(GO_SOURCES)
+$(STAMPS)/prover: $(GO_SOURCES) | $(STAMPS)/python
 	@mkdir -p $(HOMEDIR)/bin
 	@if [ -d prover/cmd/provery-prover ]; then \
 		echo "setup: provery-prover (Go; the first build takes a minute)"; \

@@ -20,23 +20,20 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 import redis.asyncio as redis
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from botocore.exceptions import ClientError
-from sqlalchemy import create_engine
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
 from provery.client import SEARCH_ATTRIBUTES, connect
 from provery.core.errors import ConfigurationError, ProveryError
+from provery.core.redact import redact
 from provery.local import ROOT, config, toolchain
 from provery.local.config import Topology, dotted
 from provery.local.process import port_taken
 from provery.local.state import local_environment
 from provery.stores.artifacts import open_store
+from provery.stores.ledger import open_ledger
 from provery.stores.s3_client import connect as connect_s3
 
 Status = Literal["ok", "warn", "fail"]
@@ -98,7 +95,7 @@ async def run_doctor(topology: Topology | None = None, env: Mapping[str, str] | 
             )
         )
         checks.append(await _guarded("search attributes", lambda: _search_attributes(temporal)))
-    checks.append(await _guarded("ledger", lambda: asyncio.to_thread(_ledger, settings, home)))
+    checks.append(await _guarded("ledger", lambda: _ledger(settings, home)))
     checks.append(await _guarded("artifacts", lambda: _artifacts(settings, home)))
     checks.append(await _guarded("redis", lambda: _redis(settings)))
     return checks
@@ -232,41 +229,16 @@ async def _search_attributes(client: Client) -> Check:
     )
 
 
-def _ledger(env: Mapping[str, str], home: Path) -> Check:
+async def _ledger(env: Mapping[str, str], home: Path) -> Check:
     url = env.get("PROVERY_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}"
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+    if url.startswith("sqlite:///") and not _exists(url.removeprefix("sqlite:///").partition("?")[0]):
         return Check("ledger", "ok", "not there yet", "a database; the first worker makes it")
-    for scheme in ("postgresql://", "postgres://"):
-        if url.startswith(scheme):
-            url = "postgresql+psycopg://" + url.removeprefix(scheme)
-    script = Config()
-    script.set_main_option("script_location", str(ROOT / "provery/stores/migrations"))
-    heads = set(ScriptDirectory.from_config(script).get_heads())
-    engine = create_engine(url, connect_args={"connect_timeout": 3} if url.startswith("postgresql") else {})
+    ledger = await asyncio.to_thread(open_ledger, url, migrate=False)
     try:
-        with engine.connect() as connection:
-            current = set(MigrationContext.configure(connection).get_current_heads())
-    except SQLAlchemyError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        return Check(
-            "ledger", "fail", reason, "a database that answers", "check PROVERY_LEDGER_URL and that it runs"
-        )
+        await ledger.units(limit=1)
     finally:
-        engine.dispose()
-    if current == heads:
-        return Check("ledger", "ok", f"schema {', '.join(sorted(current)) or 'empty'}")
-    fix = (
-        "start a worker: it migrates"
-        if not current - heads
-        else "this is an older Provery than the database: update it"
-    )
-    return Check(
-        "ledger",
-        "warn",
-        f"schema {', '.join(sorted(current)) or 'empty'}",
-        f"schema {', '.join(sorted(heads))}",
-        fix,
-    )
+        await ledger.close()
+    return Check("ledger", "ok", f"{redact(url)}: answers, tables current")
 
 
 async def _artifacts(env: Mapping[str, str], home: Path) -> Check:
@@ -342,8 +314,14 @@ async def _guarded(name: str, ask: Callable[[], Awaitable[Check]]) -> Check:
         async with asyncio.timeout(ANSWER_S):
             return await ask()
     except ProveryError as error:
-        return Check(name, "fail", str(error), error.expected, error.action)
+        return Check(
+            name, "fail", str(error), error.expected, error.action or "check that it runs, and its settings"
+        )
     except TimeoutError:
         return Check(name, "fail", f"no answer within {ANSWER_S:.0f} s", "an answer", "check that it runs")
     except Exception as error:  # a doctor reports what it did not foresee, and looks at the next patient
         return Check(name, "fail", f"{type(error).__name__}: {error}", fix="please report this")
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()
