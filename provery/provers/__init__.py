@@ -39,7 +39,7 @@ def build_provers(
         max_calls=_whole(env, "PROVERY_CHILD_MAX_CALLS", 100_000),
         max_rss=_whole(env, "PROVERY_CHILD_MAX_RSS_MB", 0) << 20,
     )
-    native = NativeProver(tools, settings)
+    native = NativeProver(tools, settings, home / "cache" / "wasm")
     return {
         "native": native,
         "snarkjs": SnarkjsProver(tools, settings),

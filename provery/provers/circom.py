@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from provery.core.errors import ProofRejected, ProverCrashed, ProveryError
+from provery.core.errors import ProofRejected, ProverCrashed, ProveryError, shorten
 from provery.core.ports import CircuitFiles, ItemResult, Progress, ProveItem, Usage, VerifyItem, WitnessItem
+from provery.core.redact import redact
 from provery.core.types import Json
 from provery.provers.failures import error_of_reply
 from provery.provers.process import NO_LIMITS, Command, Limits
 from provery.provers.resident import Reply, ResidentPool
+
+_INLINE = 65_536
+"""Bytes of inputs sent in the request itself; the program reads lines of up to 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +70,19 @@ class ResidentProver:
         self, circuit: CircuitFiles, items: Sequence[WitnessItem], progress: Progress
     ) -> list[ItemResult]:
         """Compute witnesses."""
+        asked = await asyncio.to_thread(lambda: [_witness_item(item) for item in items])
         request: dict[str, Json] = {
             "wasm": str(circuit.wasm),
             "wasm_sha256": circuit.wasm_sha256,
-            "items": [{"input": dict(item.inputs), "out": str(item.out)} for item in items],
+            "items": list(asked),
         }
-        return await self._call("witness", request, circuit, progress)
+        try:
+            return await self._call("witness", request, circuit, progress)
+        finally:
+            for item in asked:
+                if "input_path" in item:
+                    with contextlib.suppress(OSError):
+                        os.unlink(str(item["input_path"]))
 
     async def prove(
         self, circuit: CircuitFiles, items: Sequence[ProveItem], progress: Progress
@@ -111,6 +126,16 @@ class ResidentProver:
         return results(self.name, reply, count)
 
 
+def _witness_item(item: WitnessItem) -> dict[str, Json]:
+    """An item of a witness request; large inputs go through a file, because request lines are bounded."""
+    data = json.dumps(dict(item.inputs), allow_nan=False)
+    if len(data) <= _INLINE:
+        return {"input": dict(item.inputs), "out": str(item.out)}
+    path = item.out.with_name(f"{item.out.name}.input.json")
+    path.write_text(data)
+    return {"input_path": str(path), "out": str(item.out)}
+
+
 def results(name: str, reply: Reply, count: int) -> list[ItemResult]:
     """The item results of a reply.
 
@@ -140,6 +165,7 @@ def _result(name: str, item: Json, whole: Usage, count: int) -> ItemResult:
     if item.get("ok") is not True:
         error = error_of_reply(name, item.get("error"))
     elif item.get("valid") is False:
-        error = ProofRejected(f"{name}: the proof does not verify")
+        why = redact(shorten(str(item.get("reason", "")), 500))
+        error = ProofRejected(f"{name}: the proof does not verify: {why}")
     detail = {key: value for key, value in item.items() if key not in ("ok", "error", "cpu_s", "wall_s")}
     return ItemResult(error, usage, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,6 +77,9 @@ def error_of_exit(name: str, end: Exit, stderr: str, *, oom_killed: bool = False
     """
     words = redact(clip(stderr.strip(), STDERR_TAIL))
     said = f"; it said: {words}" if words else ""
+    reported = _reported(stderr)
+    if reported is not None:
+        return error_of_reply(name, reported)
     killed = end.signal == 9 or end.code == 137
     if (killed and oom_killed) or _OUT_OF_MEMORY.search(stderr):
         return ResourceExhausted(
@@ -87,6 +91,15 @@ def error_of_exit(name: str, end: Exit, stderr: str, *, oom_killed: bool = False
     if end.code in (126, 127):
         return ConfigurationError(f"{name} cannot be started{said}", action="run `provery doctor`")
     return ProverCrashed(f"{name} ended with {end}{said}")
+
+
+def _reported(stderr: str) -> object:
+    """Our own programs end a failed run with one line ``{"error": {"kind": …, "message": …}}``."""
+    try:
+        last = json.loads(stderr.strip().rpartition("\n")[2])
+    except (ValueError, RecursionError):
+        return None
+    return last.get("error") if isinstance(last, dict) else None
 
 
 def timed_out(name: str, seconds: float) -> ProverTimeout:

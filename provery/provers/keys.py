@@ -34,17 +34,20 @@ async def development_setup(tools: Tools, r1cs: Path, zkey: Path, vkey: Path) ->
         vkey: Verifying key to write.
     """
     tools.need("native")
-    argv = (str(tools.native), "zkey", "setup", "--r1cs", str(r1cs), "--zkey", str(zkey), "--vkey", str(vkey))
-    await run(Command("the native prover's set-up", argv))
+    argv = (str(tools.native), "zkey", "setup", "--r1cs", str(r1cs), "--out", str(zkey))
+    await run(Command("the set-up", argv))
+    await export_vkey(tools, zkey, vkey)
 
 
 async def export_vkey(tools: Tools, zkey: Path, vkey: Path) -> None:
-    """Write the verifying key that a proving key holds.
+    """Check a proving key down to its points, and write the verifying key that it holds.
 
     Raises:
-        InvalidKey: if the proving key cannot be read.
+        InvalidKey: the proving key is damaged.
     """
-    await _ask(tools, "verification-key", str(zkey), str(vkey))
+    tools.need("native")
+    argv = (str(tools.native), "zkey", "export-vkey", str(zkey), "--out", str(vkey))
+    await run(Command("the native prover", argv))
 
 
 async def witness_size(tools: Tools, wasm: Path) -> int:

@@ -17,10 +17,11 @@ from time import monotonic
 
 from provery.core.errors import ProveryError
 from provery.core.ports import Progress, Usage
-from provery.provers.child import Child, Command
+from provery.provers.child import GRACE, Child, Command
 from provery.provers.failures import over_cap, timed_out
+from provery.provers.tracing import traced
 
-__all__ = ["NO_LIMITS", "Child", "Command", "Finished", "Limits", "limits", "run", "traced", "watched"]
+__all__ = ["NO_LIMITS", "Child", "Command", "Finished", "Limits", "limits", "run", "watched"]
 
 _LOOK = 0.1
 """Seconds between looks at memory; a child may overshoot its cap by what it allocates in that time."""
@@ -41,8 +42,13 @@ limits: ContextVar[Limits] = ContextVar("limits", default=NO_LIMITS)
 
 
 @asynccontextmanager
-async def watched(child: Child, allowed: Limits) -> AsyncIterator[None]:
+async def watched(child: Child, allowed: Limits, *, grace: float = 0) -> AsyncIterator[None]:
     """Hold a child to its limits while the body awaits it; leaving the body by any exception kills the child.
+
+    Args:
+        child: Whom to watch.
+        allowed: Its limits.
+        grace: Seconds from SIGTERM to SIGKILL when the body is cancelled; 0 to kill at once.
 
     Raises:
         ProverTimeout: its time is over.
@@ -73,7 +79,7 @@ async def watched(child: Child, allowed: Limits) -> AsyncIterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        await child.stop()
+        await child.stop(grace=grace)
         raise
     except BaseException:
         await child.stop(grace=0)
@@ -120,7 +126,7 @@ async def run(
     child = await Child.start(replace(command, env={**traced(), **command.env}))
     if progress is not None:
         progress(command.name, 0, 1)
-    async with watched(child, allowed or limits.get()):
+    async with watched(child, allowed or limits.get(), grace=GRACE):
         child.stdin.write(feed)
         child.stdin.write_eof()
         said = await _listen(child, keep, on_line)
@@ -145,12 +151,3 @@ async def _listen(child: Child, keep: int, on_line: Callable[[str], None] | None
             for line in lines:
                 on_line(line[:65_536].decode("utf-8", "replace"))
     return said
-
-
-def traced() -> dict[str, str]:
-    """The current trace context as environment variables, empty without one."""
-    from opentelemetry import propagate
-
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
-    return {key.upper(): value for key, value in carrier.items() if key in ("traceparent", "tracestate")}

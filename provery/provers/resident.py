@@ -19,7 +19,8 @@ from provery.core.ports import Progress, Usage
 from provery.core.types import Json
 from provery.provers.failures import error_of_reply
 from provery.provers.family import forget_peak
-from provery.provers.process import Child, Command, Limits, limits, traced, watched
+from provery.provers.process import Child, Command, Limits, limits, watched
+from provery.provers.tracing import trace_child, traced
 
 LINE_LIMIT = 64 * 2**20
 """Longest line accepted from a child, bytes: a batch of some ten thousand items."""
@@ -177,8 +178,8 @@ class ResidentPool:
         self._number += 1
         number = str(self._number)
         begun, before = monotonic(), child.family.cpu_s
-        context = traced().get("TRACEPARENT")
-        body = {"id": number, "op": op, **request} | ({"traceparent": context} if context else {})
+        trace = traced().get("TRACEPARENT")
+        body = {"id": number, "op": op, **request} | ({"traceparent": trace} if trace else {})
         async with watched(child, allowed or self._limits()):
             child.family.peak_rss = 0
             child.stdin.write(json.dumps(body, allow_nan=False).encode() + b"\n")
@@ -193,6 +194,7 @@ class ResidentPool:
                     continue
                 break
         usage = self._usage(child, before, begun)
+        trace_child(child, op, message.get("span"))
         result = message.get("result")
         if message.get("ok") is not True:
             raise error_of_reply(child.command.name, message.get("error"))

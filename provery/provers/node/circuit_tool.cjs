@@ -1,6 +1,5 @@
 // One-shot questions about circuit files, answered by snarkjs as one line of JSON on standard output.
 //   circuit_tool.cjs MODULES witness-size WASM
-//   circuit_tool.cjs MODULES verification-key ZKEY OUT
 //   circuit_tool.cjs MODULES verify-setup R1CS PTAU ZKEY [skip-ptau]
 "use strict";
 
@@ -19,11 +18,6 @@ const questions = {
     const { WitnessCalculatorBuilder } = fromModules("circom_runtime");
     const calculator = await WitnessCalculatorBuilder(fs.readFileSync(wasm));
     return { size: calculator.witnessSize };
-  },
-
-  async "verification-key"(zkey, out) {
-    fs.writeFileSync(out, `${JSON.stringify(await snarkjs.zKey.exportVerificationKey(zkey), null, 1)}\n`);
-    return {};
   },
 
   async "verify-setup"(r1cs, ptau, zkey, skip) {

@@ -136,11 +136,23 @@ function checkInputs(value, name, depth = 0) {
   return number;
 }
 
-async function witness(request, item) {
-  if (item.input === null || typeof item.input !== "object" || Array.isArray(item.input)) {
+function inputsOf(item) {
+  let inputs = item.input;
+  if (item.input_path) {
+    try {
+      inputs = JSON.parse(read(item.input_path, undefined, "the inputs"));
+    } catch (error) {
+      throw error instanceof Refusal ? error : new Refusal("invalid_input", `the inputs are not JSON: ${error.message}`);
+    }
+  }
+  if (inputs === null || typeof inputs !== "object" || Array.isArray(inputs)) {
     throw new Refusal("invalid_input", "the inputs are not an object");
   }
-  const input = Object.fromEntries(Object.entries(item.input).map(([k, v]) => [k, checkInputs(v, k)]));
+  return inputs;
+}
+
+async function witness(request, item) {
+  const input = Object.fromEntries(Object.entries(inputsOf(item)).map(([k, v]) => [k, checkInputs(v, k)]));
   const name = identity(request.wasm, request.wasm_sha256);
   const calculator = await calculators.get(name, async () => {
     const code = read(request.wasm, request.wasm_sha256, "the witness program");
@@ -265,7 +277,10 @@ async function main() {
     let request;
     try {
       request = JSON.parse(line);
-      say({ id: request.id, ok: true, result: await answer(request) });
+      const start = Date.now();
+      const result = await answer(request);
+      const span = { traceparent: request.traceparent, start_unix_ns: start * 1e6, end_unix_ns: Date.now() * 1e6 };
+      say({ id: request.id, ok: true, result, ...(request.traceparent ? { span } : {}) });
     } catch (error) {
       say({ id: request?.id ?? null, ok: false, error: described(error) });
     }
