@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,6 +27,7 @@ from provery.core.errors import ConfigurationError, InvalidInput, ProveryError, 
 T = TypeVar("T")
 
 DEFAULT_ADDRESS = "localhost:7233"
+_CAUSE = re.compile(r'message: \\?"([^"\\]+)')
 _RETRYABLE = {
     RPCStatusCode.UNAVAILABLE,
     RPCStatusCode.DEADLINE_EXCEEDED,
@@ -129,7 +131,9 @@ async def connect(
 
 
 def _connect_error(target: str, text: str) -> ProveryError:
-    low = text.lower()
+    # The SDK hands on a Rust debug print; the cause that people understand is inside it.
+    said = _CAUSE.search(text)
+    text, low = said.group(1) if said else text, text.lower()
     if any(
         word in low for word in ("certificate", "tls", "unauthenticated", "permissiondenied", "unauthorized")
     ):

@@ -106,10 +106,19 @@ class Orders:
         """Start an ended unit again from a stage, ignoring what was computed from there on."""
         if row.plan is None:
             raise InvalidInput("the ledger has no plan of this unit", value=str(unit), action="start it anew")
-        generation = 1 + max((s.generation for s in row.plan.stages), default=0)
+        generation = 1 + max([row.generation, *(s.generation for s in row.plan.stages)])
         # Not express: an operator who proves again wants to see the stages.
         plan = replace(row.plan.from_stage(Stage(order.stage), generation), express=False)
         work = Work(row.unit, plan)
+        # Remembered first: the next re-prove must not take this generation's results for its own.
+        await self._ledger.conclude(
+            row.unit,
+            row.status,
+            reason=row.reason,
+            error_kind=row.error_kind,
+            stage=row.stage,
+            generation=generation,
+        )
         await self._ledger.claim([work])
         if row.workflow_id != unit.workflow_id:
             await self._ledger.adopt(row.unit, row.workflow_id, unit.workflow_id)

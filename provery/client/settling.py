@@ -249,15 +249,16 @@ async def recorded_outcome(ledger: Ledger, row: UnitRow) -> UnitOutcome:
     facts: dict[str, str] = {}
     if row.status is UnitStatus.DONE:
         audit = await ledger.audit(row.unit)
-        outputs, facts = final_outputs(audit.get("results"))
+        outputs, facts = final_outputs(audit.get("results"), row.unit.params_sha256)
     return UnitOutcome(
         row.unit.workflow_id, row.status, row.reason, row.error_kind, row.stage, outputs=outputs, facts=facts
     )
 
 
-def final_outputs(results: object) -> tuple[tuple[ArtifactRef, ...], dict[str, str]]:
-    """The last stage's outputs and every stage's facts, from an audit's results."""
+def final_outputs(results: object, params_sha256: str = "") -> tuple[tuple[ArtifactRef, ...], dict[str, str]]:
+    """The last stage's outputs and every stage's facts, from an audit's results for these inputs."""
     rows = [r for r in results if isinstance(r, dict)] if isinstance(results, list) else []
+    rows = [r for r in rows if not params_sha256 or r.get("params_sha256", params_sha256) == params_sha256]
     rows.sort(key=lambda r: (int(r.get("generation") or 0), _order(str(r.get("stage")))))
     outputs: tuple[ArtifactRef, ...] = ()
     facts: dict[str, str] = {}

@@ -1,0 +1,64 @@
+"""What ``--print-temporal`` prints: the ``temporal`` command that does the same, and where to look."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from provery.cli.output import jsonable, say
+from provery.client import Address, temporal_command, ui_link
+from provery.core.controls import PROVE_UNIT, QUERY_PROGRESS, Order, ProveInput
+from provery.core.queues import ORCHESTRATE, task_queue
+from provery.core.types import Work
+
+
+def show(command: str, link: str) -> None:
+    """Print both, on standard error: standard output belongs to the result."""
+    sys.stdout.flush()
+    say(f"temporal: {command}", style="dim", stderr=True)
+    say(f"ui: {link}", style="dim", stderr=True)
+
+
+def for_start(env: Mapping[str, str], work: Work) -> tuple[str, str]:
+    """Starting a unit. The command lacks the ledger's claim, which `provery prove` makes first."""
+    command = temporal_command(
+        env,
+        "workflow",
+        "start",
+        type=PROVE_UNIT,
+        task_queue=task_queue(ORCHESTRATE, env),
+        workflow_id=work.unit.workflow_id,
+        id_conflict_policy="UseExisting",
+        input=jsonable(ProveInput(work)),
+    )
+    return command, ui_link(env, work.unit.workflow_id)
+
+
+def for_order(env: Mapping[str, str], unit: Address, name: str, order: Order) -> tuple[str, str]:
+    """Giving an order."""
+    command = temporal_command(
+        env,
+        "workflow",
+        "update",
+        "execute",
+        workflow_id=unit.workflow_id,
+        name=name,
+        input=jsonable(order),
+    )
+    return command, ui_link(env, unit.workflow_id)
+
+
+def for_progress(env: Mapping[str, str], unit: Address) -> tuple[str, str]:
+    """Asking for progress."""
+    command = temporal_command(env, "workflow", "query", workflow_id=unit.workflow_id, type=QUERY_PROGRESS)
+    return command, ui_link(env, unit.workflow_id)
+
+
+def for_history(env: Mapping[str, str], workflow_id: str, run_id: str) -> tuple[str, str]:
+    """Reading a history."""
+    flags: dict[str, Any] = {"run_id": run_id} if run_id else {}
+    return (
+        temporal_command(env, "workflow", "show", workflow_id=workflow_id, **flags),
+        ui_link(env, workflow_id, run_id),
+    )
