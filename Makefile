@@ -107,6 +107,9 @@ bench: setup ## Measure; writes bench/results/latest.json
 lock: $(STAMPS)/venv ## Resolve the locks again
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--group toolchain --group dev --custom-compile-command "make lock" $(LOCK_ARGS) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--constraint requirements.lock --no-annotate --custom-compile-command "make lock" pyproject.toml \
+		-o requirements-runtime.lock
 	$(MAKE) $(STAMPS)/python
 	cd tools/npm && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 	$(PY) tools/trim_npm_lock.py tools/npm/package-lock.json
