@@ -75,15 +75,10 @@ func EncodePublic(public []msm.Scalar) []byte { return encode(PublicStrings(publ
 
 // EncodeVerifyingKey returns the key as JSON, e(α, β) included.
 func EncodeVerifyingKey(vk *VerifyingKey) ([]byte, error) {
-	miller, err := bn254.MillerLoop([]bn254.G1Affine{vk.Alpha1}, []bn254.G2Affine{vk.Beta2})
+	pairing, err := bn254.Pair([]bn254.G1Affine{vk.Alpha1}, []bn254.G2Affine{vk.Beta2})
 	if err != nil {
 		return nil, err
 	}
-	// the exact power (p¹²−1)/r: faster final exponentiations take a multiple of it and get another generator
-	exponent := newInt().Exp(fp.Modulus(), big.NewInt(12), nil)
-	exponent.Sub(exponent, big.NewInt(1)).Div(exponent, fr.Modulus())
-	var pairing bn254.GT
-	pairing.Exp(miller, exponent)
 	out := verifyingKeyJSON{Protocol: "groth16", Curve: "bn128", NPublic: len(vk.IC) - 1, Alpha1: writeG1(&vk.Alpha1),
 		Beta2: writeG2(&vk.Beta2), Gamma2: writeG2(&vk.Gamma2), Delta2: writeG2(&vk.Delta2)}
 	out.AlphaBeta[0] = [3][2]string{writeE2(&pairing.C0.B0), writeE2(&pairing.C0.B1), writeE2(&pairing.C0.B2)}
@@ -109,7 +104,8 @@ func DecodeProof(data []byte) (*Proof, error) {
 	if err := decode(data, &in, fault.InvalidInput, "proof"); err != nil {
 		return nil, err
 	}
-	if in.Protocol != "groth16" || in.Curve != "bn128" {
+	// rapidsnark leaves the curve out
+	if in.Protocol != "groth16" || in.Curve != "bn128" && in.Curve != "" {
 		return nil, fault.New(fault.InvalidInput, "the proof is %q over %q, expected groth16 over bn128",
 			fault.Shorten(in.Protocol, 20), fault.Shorten(in.Curve, 20))
 	}

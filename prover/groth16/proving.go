@@ -52,8 +52,8 @@ func NewProvingKey(key *zkey.Key, extra int64, threads int) (*ProvingKey, error)
 		return
 	}
 	b := finite(key.B1)
-	witnessLoad := msm.Load{G1: finite(key.A) + b + finite(key.C), G2: b}
-	wires, hs := choosePlans(witnessLoad, msm.Load{G1: key.DomainSize}, extra)
+	witnessLoad := msm.Load{G1: finite(key.A) + b + finite(key.C), G1Tables: 3, G2: b, G2Tables: 1}
+	wires, hs := choosePlans(witnessLoad, msm.Load{G1: key.DomainSize, G1Tables: 1}, extra)
 	pk.tables = tables{
 		a:     msm.NewG1(key.A, 0, wires, threads),
 		b1:    msm.NewG1(key.B1, 0, wires, threads),
@@ -79,7 +79,9 @@ func (pk *ProvingKey) Widen(extra int64, threads int) {
 	pk.lock.RLock()
 	t := pk.tables
 	pk.lock.RUnlock()
-	wires, hs := choosePlans(msm.Load{G1: t.a.Count() + t.b1.Count() + t.c.Count(), G2: t.b2.Count()}, msm.Load{G1: t.h.Count()}, extra)
+	wires, hs := choosePlans(
+		msm.Load{G1: t.a.Count() + t.b1.Count() + t.c.Count(), G1Tables: 3, G2: t.b2.Count(), G2Tables: 1},
+		msm.Load{G1: t.h.Count(), G1Tables: 1}, extra)
 	if wires == t.wires && hs == t.hs {
 		return
 	}

@@ -1,6 +1,10 @@
 package msm
 
-import "github.com/consensys/gnark-crypto/ecc/bn254/fp"
+import (
+	"sync"
+
+	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
+)
 
 // negate is the bit of a point reference that asks for the point's negative; the other 31 bits are an index.
 const negate = 1 << 31
@@ -8,6 +12,8 @@ const negate = 1 << 31
 // curve is what the generic algorithm needs of a group: P is an affine point, J a Jacobian one and V a vector
 // of coordinates. Methods whose first argument is dst overwrite it; dst may alias the other arguments.
 type curve[P, J, V any] interface {
+	// pool keeps reducers of this curve for reuse.
+	pool() *sync.Pool
 	vector(n int) V
 	slice(v V, lo, hi int) V
 	mul(dst, a, b V, scratch fp.Vector)

@@ -24,8 +24,8 @@ func multiply[P, J, V any, C curve[P, J, V]](base P, scalars []Scalar, threads i
 	table := multiples[P, J, V, C](base, windows, half)
 	out := make([]P, len(scalars))
 	part := batchPoints / windows
-	each(threads, (len(scalars)+part-1)/part, func() func(int) {
-		r := newReducer[P, J, V, C](batchPoints)
+	each(threads, (len(scalars)+part-1)/part, func() (func(int), func()) {
+		r := borrowReducer[P, J, V, C]()
 		var refs []uint32
 		var chunk []segment
 		return func(k int) {
@@ -46,7 +46,7 @@ func multiply[P, J, V any, C curve[P, J, V]](base P, scalars []Scalar, threads i
 			if len(chunk) > 0 {
 				r.reduce(chunk, refs, table, func(s segment, p P) { out[s.bucket] = p })
 			}
-		}
+		}, r.release
 	})
 	return out
 }
@@ -55,7 +55,10 @@ func multiply[P, J, V any, C curve[P, J, V]](base P, scalars []Scalar, threads i
 func multiples[P, J, V any, C curve[P, J, V]](base P, windows, half int) []P {
 	var c C
 	table := make([]P, windows*half)
-	b := newBatch[P, J, V, C](half)
+	r := borrowReducer[P, J, V, C]()
+	defer r.release()
+	b := r.batch
+	b.infinities = false
 	refs, unit := make([]uint32, half), make([]uint32, half)
 	start := c.jacobian(&base)
 	for w := range windows {

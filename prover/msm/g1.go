@@ -1,12 +1,18 @@
 package msm
 
 import (
+	"sync"
+
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
 )
 
 // g1 is the curve over the base field; a vector of coordinates is a vector of field elements.
 type g1 struct{}
+
+var g1Pool sync.Pool
+
+func (g1) pool() *sync.Pool { return &g1Pool }
 
 func (g1) vector(n int) fp.Vector                         { return make(fp.Vector, n) }
 func (g1) slice(v fp.Vector, lo, hi int) fp.Vector        { return v[lo:hi] }

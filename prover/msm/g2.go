@@ -1,6 +1,8 @@
 package msm
 
 import (
+	"sync"
+
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
 )
@@ -10,6 +12,10 @@ type pairs struct{ re, im fp.Vector }
 
 // g2 is the curve over the quadratic extension.
 type g2 struct{}
+
+var g2Pool sync.Pool
+
+func (g2) pool() *sync.Pool { return &g2Pool }
 
 func (g2) vector(n int) pairs                  { return pairs{make(fp.Vector, n), make(fp.Vector, n)} }
 func (g2) slice(v pairs, lo, hi int) pairs     { return pairs{v.re[lo:hi], v.im[lo:hi]} }

@@ -1,7 +1,7 @@
 package msm
 
-// Load is what a plan must provide for: points of each kind that use the same digits.
-type Load struct{ G1, G2 int }
+// Load is what a plan must provide for: points of each kind that use the same digits, in so many tables.
+type Load struct{ G1, G1Tables, G2, G2Tables int }
 
 // Bytes is the memory the points of one level take.
 func (l Load) Bytes() int64 { return int64(l.G1)*64 + int64(l.G2)*128 }
@@ -20,13 +20,7 @@ const (
 func Choose(load Load, extra int64) (Plan, int64) {
 	var best Plan
 	bestCost := 0.0
-	groups := 0.0
-	if load.G1 > 0 {
-		groups++
-	}
-	if load.G2 > 0 {
-		groups += g2Cost
-	}
+	groups := float64(load.G1Tables) + g2Cost*float64(load.G2Tables)
 	points := float64(load.G1) + g2Cost*float64(load.G2)
 	for width := narrowest; width <= widest; width++ {
 		windows := windowCount(width)

@@ -11,12 +11,18 @@ type reducer[P, J, V any, C curve[P, J, V]] struct {
 	single, singleOut  []uint32
 }
 
-func newReducer[P, J, V any, C curve[P, J, V]](points int) *reducer[P, J, V, C] {
-	r := &reducer[P, J, V, C]{batch: newBatch[P, J, V, C](points)}
-	c := r.batch.c
-	r.x, r.y, r.nextX, r.nextY = c.vector(points), c.vector(points), c.vector(points), c.vector(points)
+// borrowReducer returns a reducer for batchPoints references; give it back with release.
+func borrowReducer[P, J, V any, C curve[P, J, V]]() *reducer[P, J, V, C] {
+	var c C
+	if r, ok := c.pool().Get().(*reducer[P, J, V, C]); ok {
+		return r
+	}
+	r := &reducer[P, J, V, C]{batch: newBatch[P, J, V, C](batchPoints)}
+	r.x, r.y, r.nextX, r.nextY = c.vector(batchPoints), c.vector(batchPoints), c.vector(batchPoints), c.vector(batchPoints)
 	return r
 }
+
+func (r *reducer[P, J, V, C]) release() { r.batch.c.pool().Put(r) }
 
 // reduce sums each segment of chunk (together at most as many references as the reducer was made for) and
 // hands the sums to emit in order.

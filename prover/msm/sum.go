@@ -36,8 +36,8 @@ func (t *table[P, J, V, C]) sumSet(d *Digits, set, threads int) J {
 	chunks := cutChunks(ends)
 	buckets := make([]P, len(ends))
 	var merge sync.Mutex
-	each(threads, len(chunks), func() func(int) {
-		r := newReducer[P, J, V, C](batchPoints)
+	each(threads, len(chunks), func() (func(int), func()) {
+		r := borrowReducer[P, J, V, C]()
 		return func(k int) {
 			r.reduce(chunks[k], refs, t.points, func(s segment, p P) {
 				whole := s.hi == ends[s.bucket] && (s.bucket == 0 && s.lo == 0 || s.bucket > 0 && s.lo == ends[s.bucket-1])
@@ -49,7 +49,7 @@ func (t *table[P, J, V, C]) sumSet(d *Digits, set, threads int) J {
 				buckets[s.bucket] = t.c.addAffine(&buckets[s.bucket], &p)
 				merge.Unlock()
 			})
-		}
+		}, r.release
 	})
 	return weigh[P, J, V, C](buckets, threads)
 }

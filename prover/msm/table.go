@@ -100,8 +100,9 @@ func (t *table[P, J, V, C]) extend(first, threads int) {
 	}
 	const part = 1024
 	doublings := t.plan.Width * t.plan.Sets
-	each(threads, (t.count+part-1)/part, func() func(int) {
-		b := newBatch[P, J, V, C](part)
+	each(threads, (t.count+part-1)/part, func() (func(int), func()) {
+		r := borrowReducer[P, J, V, C]()
+		b := r.batch
 		return func(k int) {
 			lo, hi := k*part, min((k+1)*part, t.count)
 			for l := first; l < t.plan.Levels; l++ {
@@ -109,18 +110,20 @@ func (t *table[P, J, V, C]) extend(first, threads int) {
 				copy(level, t.points[(l-1)*t.count+lo:(l-1)*t.count+hi])
 				b.doubleAll(level, part, doublings)
 			}
-		}
+		}, r.release
 	})
 }
 
-// each runs work items 0 to count−1 on up to threads goroutines; start makes one goroutine's state.
-func each(threads, count int, start func() func(int)) {
+// each runs work items 0 to count−1 on up to threads goroutines; start makes one goroutine's work and, to be
+// called at its end, what gives its state back.
+func each(threads, count int, start func() (work func(int), stop func())) {
 	threads = min(threads, count)
 	if threads <= 1 {
-		work := start()
+		work, stop := start()
 		for i := range count {
 			work(i)
 		}
+		stop()
 		return
 	}
 	var next atomic.Int64
@@ -135,10 +138,11 @@ func each(threads, count int, start func() func(int)) {
 					crash.Store(r)
 				}
 			}()
-			work := start()
+			work, stop := start()
 			for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
 				work(i)
 			}
+			stop()
 		}()
 	}
 	group.Wait()

@@ -20,9 +20,10 @@ func weigh[P, J, V any, C curve[P, J, V]](buckets []P, threads int) J {
 	if threads > 1 && lanes == weighLanes {
 		share = lanes / min(threads, 8)
 	}
-	each(threads, (lanes+share-1)/share, func() func(int) {
-		b := newBatch[P, J, V, C](share)
-		runX, runY, sumX, sumY := c.vector(share), c.vector(share), c.vector(share), c.vector(share)
+	each(threads, (lanes+share-1)/share, func() (func(int), func()) {
+		r := borrowReducer[P, J, V, C]()
+		b := r.batch
+		runX, runY, sumX, sumY := r.x, r.y, r.nextX, r.nextY
 		refs, index := make([]uint32, share), make([]uint32, share)
 		return func(k int) {
 			first := k * share
@@ -55,7 +56,7 @@ func weigh[P, J, V any, C curve[P, J, V]](buckets []P, threads int) J {
 				tails[first+i] = c.point(runX, runY, i)
 				totals[first+i] = c.point(sumX, sumY, i)
 			}
-		}
+		}, r.release
 	})
 	// lane k's buckets weigh k·length more than its own running sums say: Σ totals + length·Σ k·tails
 	run, offset, result := c.infinity(), c.infinity(), c.infinity()
