@@ -45,7 +45,7 @@ class Tools:
             built("PROVERY_PROVER_BIN", "provery-prover"),
             Path(env.get("PROVERY_NODE_BIN") or _node(env)),
             Path(env.get("PROVERY_NODE_MODULES") or ROOT / "tools" / "npm" / "node_modules"),
-            built("PROVERY_RAPIDSNARK_BIN", "provery-rapidsnark"),
+            built("PROVERY_RAPIDSNARK_BIN", "rapidsnark-prove"),
         )
 
     def need(self, *names: str) -> None:

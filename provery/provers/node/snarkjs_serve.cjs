@@ -74,7 +74,7 @@ function write(file, data) {
   } catch (error) {
     throw new Refusal("io", `cannot write ${path.basename(file)}: ${error.message}`);
   }
-  return { sha256: sha256(data), size: data.length };
+  return { path: file, bytes: Buffer.byteLength(data), sha256: sha256(data) };
 }
 
 // Key of what is kept: the digest, or without one what tells a replaced file from the one that was read.
@@ -189,14 +189,19 @@ async function prove(request, item) {
     throw new Refusal("invalid_witness", "the witness does not satisfy the circuit: its proof does not verify");
   }
   return {
+    public: made.publicSignals,
+    public_file: write(item.public, JSON.stringify(made.publicSignals)),
     proof: write(item.proof, JSON.stringify(made.proof)),
-    public: write(item.public, JSON.stringify(made.publicSignals)),
   };
 }
 
 function checkWitness(bytes, table) {
   const body = table.get(2);
-  if (!table.get(1) || !body || body.size % FIELD_BYTES) throw new Refusal("invalid_witness", "the witness is damaged");
+  if (!table.get(1) || !body || body.size === 0 || body.size % FIELD_BYTES) throw new Refusal("invalid_witness", "the witness is damaged");
+  // Without this a witness of zeros would satisfy every constraint that has no constant term.
+  if (bytes[body.at] !== 1 || bytes.subarray(body.at + 1, body.at + FIELD_BYTES).some((byte) => byte !== 0)) {
+    throw new Refusal("invalid_witness", "value 0 of the witness is not one");
+  }
   for (let at = body.at; at < body.at + body.size; at += FIELD_BYTES) {
     if (bytes[at + FIELD_BYTES - 1] < 0x30) continue; // the modulus starts with 0x30: most values are settled by a byte
     let value = 0n;
@@ -222,8 +227,8 @@ async function verify(request, item) {
   const point = (value, z) => Array.isArray(value) && value.length === 3 && value[2] === z && value.slice(0, 2).every((n) => canonical(n, curve.q));
   const pair = (value) => Array.isArray(value) && value.length === 2 && value.every((n) => canonical(n, curve.q));
   const g2 = (value) => Array.isArray(value) && value.length === 3 && value.slice(0, 2).every(pair) && String(value[2]) === "1,0";
-  if (!point(proof?.pi_a, "1") || !g2(proof?.pi_b) || !point(proof?.pi_c, "1")) {
-    throw new Refusal("invalid_proof", "the proof is not three affine points in decimal");
+  if (proof?.protocol !== "groth16" || proof.curve !== "bn128" || !point(proof.pi_a, "1") || !g2(proof.pi_b) || !point(proof.pi_c, "1")) {
+    throw new Refusal("invalid_proof", "the proof is not Groth16 over bn128 with three affine points in decimal");
   }
   // snarkjs ignores missing signals, which would let a proof pass for a shorter statement.
   if (!Array.isArray(signals) || signals.length !== vkey.nPublic || !signals.every((n) => canonical(n, curve.r))) {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -51,7 +51,7 @@ async def gone(pids: list[int], within: float = 2.0) -> float:
 
 async def pids_in(path: Path, count: int) -> list[int]:
     for _ in range(250):
-        found = [int(line) for line in path.read_text().split()] if path.exists() else []
+        found = _numbers(path)
         if len(found) >= count:
             return found
         await asyncio.sleep(0.02)
@@ -213,11 +213,17 @@ async def test_a_killed_parent_takes_its_children_along(tmp_path: Path, also: st
                 os.kill(pid, signal.SIGKILL)
 
 
+def _numbers(path: Path) -> list[int]:
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
 def _children(pid: int) -> list[int]:
-    done = subprocess.run(
-        ("ps", "-o", "pid=", "--ppid", str(pid)), capture_output=True, text=True, check=False
-    )
-    return [int(word) for word in done.stdout.split()]
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(entry.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(entry.parent.name))
+    return found
 
 
 def _command(pid: int) -> bytes:

@@ -52,14 +52,17 @@ for line in sys.stdin:
         while True: sys.stdout.write("x" * 65536)
     if op == "close": os.close(1); time.sleep(60)
     if op == "grow": hold = bytearray(120 << 20); time.sleep(0.3)
-    if op == "refuse": say({"id": number, "ok": False, "error": {"kind": request["kind"], "message": "no: postgres://u:hunter22@h/d"}}); continue
+    if op == "refuse":
+        say({"id": number, "ok": False, "error": {"kind": request["kind"], "message": "no: postgres://u:hunter22@h/d"}})
+        continue
     if op == "strange": say({"id": number, "ok": True, "result": "text"}); continue
     if op == "steps":
         for i in range(3): say({"id": number, "progress": {"step": "msm\\n" * 99, "done": i, "total": 3}})
         say({"id": number, "progress": {"step": 5, "done": "x", "total": float("inf")}})
         say({"id": number, "progress": "?"})
-    say({"id": number, "ok": True, "result": {"pid": os.getpid(), "calls": calls, "env": os.environ.get("CUDA_VISIBLE_DEVICES"),
-         "traceparent": request.get("traceparent"), "cpu_s": 0.5, "peak_rss_bytes": 7}})
+    say({"id": number, "ok": True, "result": {"pid": os.getpid(), "calls": calls,
+         "env": os.environ.get("CUDA_VISIBLE_DEVICES"), "traceparent": request.get("traceparent"),
+         "cpu_s": 0.5, "peak_rss_bytes": 7}})
 """
 
 
@@ -277,7 +280,8 @@ def test_a_reply_must_answer_every_item(items: Any) -> None:
 
 def test_items_carry_their_own_result() -> None:
     reply = Reply(
-        {"items": [{"ok": True, "cpu_s": 1.5, "sha": "x"}, {"ok": False, "error": {"kind": "invalid_input", "message": "m"}},
+        {"items": [{"ok": True, "cpu_s": 1.5, "sha": "x"},
+                   {"ok": False, "error": {"kind": "invalid_input", "message": "m"}},
                    {"ok": True, "valid": False, "reason": "r\n"}, {"ok": 1}]},
         Usage(cpu_s=4.0, wall_s=2.0),
     )  # fmt: skip
