@@ -18,7 +18,17 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the c
 VersionArgument = Annotated[
     str, typer.Argument(metavar="[VERSION]", help="Digest of the version; the newest without.")
 ]
-FileOption = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, readable=True)]
+
+
+def _file(text: str) -> Any:
+    return typer.Option(help=text, exists=True, dir_okay=False)
+
+
+R1csOption = Annotated[Path | None, _file("The compiled circuit.")]
+WasmOption = Annotated[Path | None, _file("Its witness program.")]
+SymOption = Annotated[Path | None, _file("Its symbols: names of the signals.")]
+ZkeyOption = Annotated[Path | None, _file("A proving key without a transcript; counts as insecure.")]
+SourceOption = Annotated[Path | None, _file("The circuit's source, instead of --r1cs and --wasm.")]
 
 
 @app.command()
@@ -27,10 +37,10 @@ def add(
     source: Annotated[
         Path | None, typer.Argument(help="The .circom file.", exists=True, dir_okay=False)
     ] = None,
-    r1cs: FileOption = None,
-    wasm: FileOption = None,
-    zkey: FileOption = None,
-    sym: FileOption = None,
+    r1cs: R1csOption = None,
+    wasm: WasmOption = None,
+    zkey: ZkeyOption = None,
+    sym: SymOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Register a circuit: compile SOURCE and make an INSECURE development key, or take finished files.
@@ -56,10 +66,10 @@ def import_(
     name: NameArgument,
     zkey: Annotated[Path, typer.Option(help="The ceremony's final key.", exists=True, dir_okay=False)],
     ptau: Annotated[Path, typer.Option(help="Its powers of tau.", exists=True, dir_okay=False)],
-    source: FileOption = None,
-    r1cs: FileOption = None,
-    wasm: FileOption = None,
-    sym: FileOption = None,
+    source: SourceOption = None,
+    r1cs: R1csOption = None,
+    wasm: WasmOption = None,
+    sym: SymOption = None,
     skip_ptau: Annotated[bool, typer.Option("--skip-ptau", help="Do not check the powers of tau.")] = False,
     json_: JsonOption = False,
 ) -> None:
@@ -113,7 +123,7 @@ def show(name: NameArgument, version: VersionArgument = "", json_: JsonOption = 
 def verify(name: NameArgument, version: VersionArgument = "", json_: JsonOption = False) -> None:
     """Check a circuit's files against their digests, and its key against this installation's policy.
 
-    JSON: {"circuit": "<name>", "version", "files": {role: path}, "ok": true}
+    JSON: {"circuit": "name", "version", "files": {role: path}, "ok": true}
     """
 
     async def go(session: Session) -> dict[str, Any]:

@@ -7,11 +7,12 @@ import os
 import platform
 import subprocess
 import sys
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from provery import __version__
 from provery.cli.failures import CONFIGURATION
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FileArgument = Annotated[
     Path | None, typer.Option("--file", "-f", help="Topology file; temporal-dev.yaml without.")
 ]
+FAST_JOBS = 6
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -67,23 +69,16 @@ def up(
             style = {"died": "red", "ready": "green"}.get(event.what, "dim")
             say(f"{event.what:>9}  {event.process}  {event.detail}".rstrip(), style=style)
 
-    show = _demo(fast) if demo else None
+    # With --json standard output belongs to the events.
+    show = _demo(fast, stderr=json_) if demo else None
     status = asyncio.run(supervisor.up(topology, demo=show, once=once, listener=tell))
     raise typer.Exit(status)
 
 
-def _demo(fast: bool) -> Demo:
-    """The demo of the checkout: a program beside the application, as the benchmarks are.
+def _demo(fast: bool, *, stderr: bool) -> Demo:
+    from provery.local.demo import DemoOptions, membership
 
-    Raises:
-        ConfigurationError: there is none.
-    """
-    try:
-        module = import_module("provery.local.demo")
-    except ModuleNotFoundError as err:
-        raise ConfigurationError("there is no demo in this checkout", action="leave out --demo") from err
-    made: Demo = module.demo(fast=fast)
-    return made
+    return membership(DemoOptions(jobs=FAST_JOBS) if fast else DemoOptions(), Console(stderr=stderr))
 
 
 def worker(context: typer.Context) -> None:

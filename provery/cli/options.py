@@ -65,14 +65,18 @@ def _units(system: str) -> list[str]:
 
 
 UnitArgument = Annotated[
-    str, typer.Argument(metavar="UNIT", help="<system>/<stream>/<key>", autocompletion=complete_unit)
+    str, typer.Argument(metavar="UNIT", help="SYSTEM/STREAM/KEY", autocompletion=complete_unit)
 ]
 StreamArgument = Annotated[
-    str, typer.Argument(metavar="STREAM", help="<system>/<stream>", autocompletion=complete_stream)
+    str, typer.Argument(metavar="STREAM", help="SYSTEM/STREAM", autocompletion=complete_stream)
 ]
 OptionalStream = Annotated[
     str,
-    typer.Argument(metavar="[STREAM]", help="<system> or <system>/<stream>", autocompletion=complete_stream),
+    typer.Argument(
+        metavar="[STREAM]",
+        help="SYSTEM or SYSTEM/STREAM; everything without.",
+        autocompletion=complete_stream,
+    ),
 ]
 StageOption = Annotated[
     str, typer.Option(help="Which stage.", autocompletion=complete_stage, metavar="STAGE")

@@ -139,7 +139,7 @@ def backfill(
 def delete(stream: StreamArgument, json_: JsonOption = False) -> None:
     """Follow the stream no more; running units go on.
 
-    JSON: {"deleted": "<schedule id>"}
+    JSON: {"deleted": "schedule id"}
     """
     system, name = parse_stream(stream)
 
@@ -164,7 +164,7 @@ def backfill_units(
 ) -> None:
     """Prove the units of a stream with these ordinals; those done already are not done again.
 
-    JSON: {"workflow_id", "run_id", "ui", "result": {"<unit's workflow id>": "done|…"} | null}
+    JSON: {"workflow_id", "run_id", "ui", "result": {unit's workflow id: "done|…"} | null}
     """
     system, name = parse_stream(stream)
 

@@ -1,4 +1,8 @@
-"""What commands work with: settings, and connections that are opened when first needed."""
+"""What commands work with: settings, and connections that are opened when first needed.
+
+Database and S3 libraries are imported when first needed as well: they take most of a second, and shell completion
+waits for it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from temporalio.client import Client
 
@@ -14,11 +18,12 @@ from provery.client import Provery, connect
 from provery.core.redact import redactor
 from provery.local.state import local_environment
 from provery.local.toolchain import home as default_home
-from provery.provers.circuits import CircuitRegistry
-from provery.stores.artifacts import open_store
-from provery.stores.files import FileStore
-from provery.stores.ledger import SqlLedger, open_ledger
-from provery.stores.s3 import S3Store
+
+if TYPE_CHECKING:
+    from provery.provers.circuits import CircuitRegistry
+    from provery.stores.files import FileStore
+    from provery.stores.ledger import SqlLedger
+    from provery.stores.s3 import S3Store
 
 T = TypeVar("T")
 
@@ -56,6 +61,8 @@ class Session:
     def ledger(self) -> SqlLedger:
         """The ledger."""
         if self._ledger is None:
+            from provery.stores.ledger import open_ledger
+
             self.home.mkdir(parents=True, exist_ok=True)
             self._ledger = open_ledger(self.ledger_url)
         return self._ledger
@@ -63,6 +70,8 @@ class Session:
     def store(self) -> FileStore | S3Store:
         """The artifact store."""
         if self._store is None:
+            from provery.stores.artifacts import open_store
+
             self._store = open_store(
                 self.artifacts_url, cache=self.home / "cache" / "artifacts", env=self.env
             )
@@ -70,6 +79,8 @@ class Session:
 
     def circuits(self) -> CircuitRegistry:
         """The circuit registry."""
+        from provery.provers.circuits import CircuitRegistry
+
         return CircuitRegistry(self.ledger().catalog, self.store(), env=self.env, home=self.home)
 
     async def engine(self) -> Provery:

@@ -17,8 +17,6 @@ from provery.client import Address, NotFound
 from provery.core.errors import ArtifactCorrupt, ArtifactMissing, InvalidInput
 from provery.core.redact import redact
 from provery.core.types import ArtifactRef
-from provery.stores.schema import migrate as migrate_schema
-from provery.stores.schema import schema_version
 
 ledger = typer.Typer(help="The database of units, attempts, results and costs.", no_args_is_help=True)
 artifacts = typer.Typer(help="The bytes that stages made.", no_args_is_help=True)
@@ -28,8 +26,10 @@ artifacts = typer.Typer(help="The bytes that stages made.", no_args_is_help=True
 def migrate(json_: JsonOption = False) -> None:
     """Bring the ledger's schema up to date; safe to repeat.
 
-    JSON: {"ledger": "<url>", "before": "<revision>" | null, "after": "<revision>"}
+    JSON: {"ledger": "url", "before": "revision" | null, "after": "revision"}
     """
+    from provery.stores.schema import migrate as migrate_schema
+    from provery.stores.schema import schema_version
 
     async def go(session: Session) -> dict[str, Any]:
         session.home.mkdir(parents=True, exist_ok=True)
@@ -51,8 +51,9 @@ def migrate(json_: JsonOption = False) -> None:
 def check(json_: JsonOption = False) -> None:
     """Check that the ledger answers and that its schema is this program's.
 
-    JSON: {"ledger": "<url>", "schema": "<revision>", "units": {status: count, up to 1000 units}}
+    JSON: {"ledger": "url", "schema": "revision", "units": {status: count, up to 1000 units}}
     """
+    from provery.stores.schema import schema_version
 
     async def go(session: Session) -> dict[str, Any]:
         rows = await session.ledger().units(limit=1_000)
@@ -74,14 +75,14 @@ def check(json_: JsonOption = False) -> None:
 def get(
     unit: UnitArgument,
     name: Annotated[
-        str, typer.Argument(help="Name of the artifact, <stage>/<name>, or the start of its SHA-256.")
+        str, typer.Argument(help="Name of the artifact, STAGE/NAME, or the start of its SHA-256.")
     ],
     out: Annotated[str, typer.Option("--out", "-o", help="File to write; - for stdout.")] = "",
     json_: JsonOption = False,
 ) -> None:
     """Fetch an artifact of a unit; its bytes are checked against their digest.
 
-    JSON: {"artifact": {"uri", "sha256", "size", "name"}, "stage", "path": "<file>"}
+    JSON: {"artifact": {"uri", "sha256", "size", "name"}, "stage", "path"}
     """
     address = Address.parse(unit)
 

@@ -201,6 +201,16 @@ def translated(doing: str) -> Iterator[None]:
         raise translate(err, doing) from err
 
 
+async def together(jobs: Sequence[Awaitable[T]]) -> list[T]:
+    """Await all; when one fails, the others are cancelled instead of waiting on unseen."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 async def patiently(call: Callable[[], Awaitable[T]], doing: str) -> T:
     """Repeat ``call`` through every transient failure, for as long as the caller waits.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from temporalio.client import Client, WorkflowExecutionDescription
@@ -11,7 +11,7 @@ from temporalio.exceptions import TemporalError
 
 from provery.client.address import Address
 from provery.client.batching import groups, work_size
-from provery.client.connection import NotFound, patiently, same_converter, translated
+from provery.client.connection import NotFound, patiently, same_converter, together, translated
 from provery.client.links import ui_link
 from provery.client.listing import Run, list_runs, run_of
 from provery.client.orders import Obeyed, Orders
@@ -96,7 +96,7 @@ class Provery:
         """Prove each unit in a workflow of its own and wait; rides out every outage while the caller waits."""
         for work in works:
             work_size(work)
-        parts = await asyncio.gather(*(self._settlement.outcomes([w], batch=False) for w in works))
+        parts = await together([self._settlement.outcomes([w], batch=False) for w in works])
         return [part[0] for part in parts]
 
     async def run_batch(self, works: Sequence[Work]) -> list[UnitOutcome]:
@@ -108,10 +108,29 @@ class Provery:
         Raises:
             InvalidInput: parameters are too large for a workflow, or one name stands for two sets of inputs.
         """
-        parts = groups(works)
-        found = await asyncio.gather(*(self._settlement.outcomes(p, batch=True) for p in parts))
-        outcomes = {o.unit: o for part in found for o in part}
+        outcomes = {outcome.unit: outcome async for outcome in self.outcomes(works)}
         return [outcomes[w.unit.workflow_id] for w in works]
+
+    async def outcomes(self, works: Sequence[Work]) -> AsyncIterator[UnitOutcome]:
+        """As :meth:`run_batch`, but each unit's outcome as soon as it is known, in any order."""
+        ready: asyncio.Queue[UnitOutcome | None] = asyncio.Queue()
+        parts = groups(works)
+
+        async def settle() -> None:
+            try:
+                await together(
+                    [self._settlement.outcomes(p, batch=True, tell=ready.put_nowait) for p in parts]
+                )
+            finally:
+                ready.put_nowait(None)
+
+        settling = asyncio.create_task(settle())
+        try:
+            while (outcome := await ready.get()) is not None:
+                yield outcome
+            await settling
+        finally:
+            settling.cancel()
 
     async def wait(self, unit: Address) -> UnitOutcome:
         """Wait for a unit that somebody started; never starts it.

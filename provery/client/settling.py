@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from provery.client.address import BATCH_PREFIX
 from provery.client.batching import owner_of
-from provery.client.connection import NotFound, patiently
+from provery.client.connection import NotFound, patiently, together
 from provery.client.starting import start_batch, start_unit
 from provery.core.controls import BatchOutcome
 from provery.core.ports import Ledger, UnitRow
@@ -65,21 +65,40 @@ class Settlement:
     ) -> None:
         self._client, self._ledger, self._env, self._grace_s = client, ledger, env, grace_s
 
-    async def outcomes(self, works: Sequence[Work], *, batch: bool) -> list[UnitOutcome]:
-        """Wait until every unit has ended; outcomes in the order of ``works``."""
+    async def outcomes(
+        self,
+        works: Sequence[Work],
+        *,
+        batch: bool,
+        tell: Callable[[UnitOutcome], None] = lambda outcome: None,
+    ) -> list[UnitOutcome]:
+        """Wait until every unit has ended; outcomes in the order of ``works``.
+
+        Args:
+            works: Which units.
+            batch: Let them share a workflow.
+            tell: Called once for each unit as soon as its outcome is known.
+        """
         wanted = {w.unit.workflow_id: w for w in works}
         got: dict[str, UnitOutcome] = {}
+
+        async def take(found: Awaitable[dict[str, UnitOutcome]]) -> None:
+            for name, outcome in (await found).items():
+                got[name] = outcome
+                tell(outcome)
+
         pause = 0.0
         while missing := [w for name, w in wanted.items() if name not in got]:
             await asyncio.sleep(pause)
             pause = min(max(pause * 2, 0.1), _PAUSE_MAX_S)
-            got |= await self._once(missing, batch=batch)
+            await together([take(job) for job in await self._jobs(missing, batch=batch)])
         return [got[w.unit.workflow_id] for w in works]
 
-    async def _once(self, works: Sequence[Work], *, batch: bool) -> dict[str, UnitOutcome]:
+    async def _jobs(self, works: Sequence[Work], *, batch: bool) -> list[Awaitable[dict[str, UnitOutcome]]]:
+        """One round: what has to be awaited for these units' outcomes."""
         owner = owner_of(works) if batch else ""
         now = await self.look(works, owner)
-        jobs = [self._recorded(row) for row in now.recorded.values()]
+        jobs: list[Awaitable[dict[str, UnitOutcome]]] = [self._recorded(row) for row in now.recorded.values()]
         jobs += [self._outcomes_of(name, group) for name, group in now.attached.items()]
         if owner and now.mine:
             jobs.append(self._run_batch(owner, now.mine))
@@ -88,10 +107,7 @@ class Settlement:
         if now.later:
             # A round lasts as long as its slowest unit; those that only wait for their turn go on by themselves.
             jobs.append(self._again(now.later, batch=batch))
-        found: dict[str, UnitOutcome] = {}
-        for part in await asyncio.gather(*jobs):
-            found |= part
-        return found
+        return jobs
 
     async def _again(self, works: Sequence[Work], *, batch: bool) -> dict[str, UnitOutcome]:
         await asyncio.sleep(min(self._grace_s / 4, _PAUSE_MAX_S))

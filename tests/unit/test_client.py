@@ -150,6 +150,18 @@ async def test_batch_waits_for_a_unit_that_another_workflow_has(engine: Provery)
     assert [o.facts["by"] for o in await waiting] == [held.unit.key, free.unit.key]
 
 
+async def test_outcomes_come_as_soon_as_each_is_known(engine: Provery) -> None:
+    held, free, done = (work(fresh(), mode=m, express=True) for m in ("hold", "", "x"))
+    ledger_of(engine).done(done)
+    await engine.start([held])
+    seen = []
+    async for outcome in engine.outcomes([held, free, done]):
+        seen.append(outcome.unit)
+        if len(seen) == 2:
+            await engine.order("resume", Address.parse(held.unit.workflow_id), Order())
+    assert seen == [done.unit.workflow_id, free.unit.workflow_id, held.unit.workflow_id]
+
+
 async def test_redelivered_unit_attaches_to_its_running_batch(engine: Provery) -> None:
     works = [work(fresh(), mode="hold", express=True) for _ in range(2)]
     waiting = asyncio.create_task(engine.run_batch(works))
