@@ -1,6 +1,6 @@
-"""What the ledger costs: ``begin`` and ``finish``, one at a time and in batches of 32.
+"""What the ledger costs, one call at a time and in batches of 32.
 
-    python -m bench.ledger [url]      default: a fresh SQLite file; give a postgresql:// URL of an empty database
+``python -m bench.ledger`` measures a fresh SQLite file; give the URL of an empty Postgres database to measure that.
 """
 
 from __future__ import annotations
@@ -30,8 +30,12 @@ def _attempt(unit: Unit, number: int) -> Attempt:
 
 
 def _end(attempt: Attempt) -> AttemptEnd:
-    refs = tuple(ArtifactRef(f"file:///a/sha256/ab/{n}", "ab" * 32, 800, n) for n in ("proof.json", "public.json"))
-    result = StageResult(Stage.PROVE, attempt.memo_key, refs, {"circuit": "membership"}, seconds=0.1, prover="native")
+    refs = tuple(
+        ArtifactRef(f"file:///a/sha256/ab/{n}", "ab" * 32, 800, n) for n in ("proof.json", "public.json")
+    )
+    result = StageResult(
+        Stage.PROVE, attempt.memo_key, refs, {"circuit": "membership"}, seconds=0.1, prover="native"
+    )
     return AttemptEnd(attempt.id, time.time(), "done", cpu_s=0.1, peak_rss=10**8, result=result)
 
 
@@ -43,7 +47,9 @@ async def _timed(times: list[float], call: Callable[[], Awaitable[object]]) -> N
 
 async def measure(ledger: SqlLedger, size: int, rounds: int) -> dict[str, list[float]]:
     """Times in ms of each call for batches of ``size``."""
-    times: dict[str, list[float]] = {name: [] for name in ("claim", "begin", "finish", "finish+done", "begin (found)")}
+    times: dict[str, list[float]] = {
+        name: [] for name in ("claim", "begin", "finish", "finish+done", "begin (found)")
+    }
     plan = Plan(tuple(StagePlan(stage, "cpu") for stage in Stage))
     for round_ in range(rounds):
         units = [Unit("bench", f"size{size}", f"{round_}-{n}", {"n": n}) for n in range(size)]
@@ -51,9 +57,9 @@ async def measure(ledger: SqlLedger, size: int, rounds: int) -> dict[str, list[f
         first, second = ([_attempt(unit, n) for unit in units] for n in (1, 2))
         await _timed(times["claim"], lambda works=works: ledger.claim(works))  # type: ignore[misc]
         await _timed(times["begin"], lambda a=first: ledger.begin(a))  # type: ignore[misc]
-        await _timed(times["finish"], lambda e=[_end(a) for a in first]: ledger.finish(e))  # type: ignore[misc]
+        early, ends = [_end(a) for a in first], [_end(a) for a in second]
+        await _timed(times["finish"], lambda e=early: ledger.finish(e))  # type: ignore[misc]
         await ledger.begin(second)
-        ends = [_end(a) for a in second]
         await _timed(times["finish+done"], lambda e=ends, u=units: ledger.finish(e, u))  # type: ignore[misc]
         await _timed(times["begin (found)"], lambda a=first: ledger.begin(a))  # type: ignore[misc]
     return times
@@ -68,7 +74,8 @@ async def main() -> None:
         for size, rounds in ((1, ROUNDS), (32, ROUNDS // 5)):
             for name, times in (await measure(ledger, size, rounds)).items():
                 times = sorted(times[rounds // 10 :])
-                print(f"{name + f' × {size}':<25}{statistics.median(times):>10.2f}{times[int(len(times) * 0.99)]:>10.2f}")
+                p99 = times[int(len(times) * 0.99)]
+                print(f"{f'{name}, {size}':<25}{statistics.median(times):>10.2f}{p99:>10.2f}")
         await ledger.close()
 
 

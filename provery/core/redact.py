@@ -40,7 +40,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(https?://[^\s/?#]+/v\d/)[A-Za-z0-9_-]{16,}"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b(X-Amz-(?:Signature|Credential|Security-Token))=[^&\s\"']+"), rf"\1={HIDDEN}"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {HIDDEN}"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), HIDDEN),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,1024}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), HIDDEN),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), HIDDEN),
     (
         re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|xox[abpr]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})"),
@@ -53,15 +53,14 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         rf"\1{HIDDEN}",
     ),
-    # name=value, "name": "value", name: value
+    # name=value, "name": "value", name: value. What precedes the word in a name is left out of the pattern: it would
+    # be searched from every character on.
     (
-        re.compile(rf"(?i)([A-Za-z0-9_-]*{_SENSITIVE})(\\?[\"']?\s{{0,4}}[:=]\s{{0,4}})(\\?[\"'])(.*?)\3"),
+        re.compile(rf"(?i)({_SENSITIVE})(\\?[\"']?\s{{0,4}}[:=]\s{{0,4}})(\\?[\"'])(.{{0,4096}}?)\3"),
         rf"\1\2\3{HIDDEN}\3",
     ),
     (
-        re.compile(
-            rf"(?i)([A-Za-z0-9_-]*{_SENSITIVE})(\\?[\"']?\s{{0,4}}[:=]\s{{0,4}})(?![\"'\\]|\*\*\*)[^\s,;&\"'}}\]]+"
-        ),
+        re.compile(rf"(?i)({_SENSITIVE})(\\?[\"']?\s{{0,4}}[:=]\s{{0,4}})(?![\"'\\]|\*\*\*)[^\s,;&\"'}}\]]+"),
         rf"\1\2{HIDDEN}",
     ),
 )

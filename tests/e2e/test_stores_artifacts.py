@@ -25,10 +25,10 @@ from provery.core.errors import (
     StoreUnavailable,
 )
 from provery.core.types import ArtifactRef
+from provery.local.servers import S3Server
 from provery.stores.artifacts import open_store
 from provery.stores.files import FileStore
 from provery.stores.s3 import S3Store
-from tests.unit.stores.servers import SECRET, S3Server
 
 pytestmark = pytest.mark.e2e
 Store: TypeAlias = FileStore | S3Store
@@ -59,10 +59,19 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    started = S3Server()
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    started = S3Server(tmp_path_factory.mktemp("s3"))
+    asyncio.run(started.start())
     yield started
-    started.remove()
+    asyncio.run(started.kill())
+
+
+def bucket(server: S3Server) -> tuple[str, Path]:
+    """A new bucket: its name, and the directory where its objects lie as files."""
+    name = f"bucket-{next(_buckets)}"
+    folder = server.data / "buckets" / name
+    folder.mkdir()
+    return name, folder
 
 
 _buckets = iter(range(10**6))
@@ -73,9 +82,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "file":
         root = tmp_path / "store"
         return Place(root.as_uri(), {}, root, tmp_path / "cache")
-    started: S3Server = request.getfixturevalue("server")
-    name = f"bucket-{next(_buckets)}"
-    folder = started.bucket(name)
+    started: S3Server = request.getfixturevalue("s3_server")
+    name, folder = bucket(started)
     return Place(f"s3://{name}/a/b", started.env, folder / "a/b", tmp_path / "cache")
 
 
@@ -351,9 +359,9 @@ class TestS3Only:
     """What only a remote store can get wrong."""
 
     @pytest.fixture
-    def place(self, server: S3Server, tmp_path: Path) -> Place:
-        name = f"bucket-{next(_buckets)}"
-        return Place(f"s3://{name}", server.env, server.bucket(name), tmp_path / "cache")
+    def place(self, s3_server: S3Server, tmp_path: Path) -> Place:
+        name, folder = bucket(s3_server)
+        return Place(f"s3://{name}", s3_server.env, folder, tmp_path / "cache")
 
     async def test_a_damaged_cached_copy_is_fetched_again(self, place: Place, store: Store) -> None:
         data = os.urandom(2 << 20)
@@ -381,17 +389,17 @@ class TestS3Only:
             with pytest.raises(ConfigurationError, match=says) as caught:
                 await call
             assert "wrong-secret" not in str(caught.value)
-            assert SECRET not in str(caught.value)
+            assert S3Server.secret_key not in str(caught.value)
             assert "Signature=" not in str(caught.value)
         await wrong.close()
 
     async def test_a_dead_server_is_transient_and_recovers(
-        self, server: S3Server, place: Place, store: Store
+        self, s3_server: S3Server, place: Place, store: Store
     ) -> None:
         ref = await store.put_bytes(b"before")
-        server.kill()
+        await s3_server.kill()
         with pytest.raises(StoreUnavailable):
             await store.read(ref)
-        server.start()
+        await s3_server.start()
         assert await store.read(ref) == b"before"
         await store.probe()
