@@ -17,7 +17,7 @@ from provery.client import Schedules, ScheduleView, parse_stream, schedule_link,
 from provery.core.errors import InvalidInput
 
 app = typer.Typer(help="Follow streams: look for due units again and again.", no_args_is_help=True)
-_SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
+_SPAN = re.compile(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s?)?")
 
 
 @app.command("list")
