@@ -66,7 +66,7 @@ async def build(environment: Environment, stream_id: str) -> Feed:
     if not slash:
         raise ConfigurationError("not a stream", value=stream_id, expected="<system>/<stream>, such as queue/prove")
     module = registry.load(system, environment.env)
-    make = getattr(module, "ingress", None)
+    make = getattr(module, "build_ingress", None)
     if make is None:
         raise ConfigurationError("this system has no ingress", value=system, action="trigger it from the CLI or a schedule")
     engine = Provery(environment.client, environment.ledger, environment.env)

@@ -6,9 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,13 +18,10 @@ from rich.text import Text
 
 from provery.core.errors import ConfigurationError, TransientError
 from provery.local import ROOT, toolchain
+from provery.local.shipped import register_shipped
 from provery.local.supervisor import Demo, Supervisor
-from provery.provers.circuits import CircuitRegistry
-from provery.stores.artifacts import open_store
-from provery.stores.ledger import open_ledger
 
 PRODUCER = ROOT / "tools/npm/produce.mjs"
-CIRCUIT = ROOT / "provery/systems/queue/circuit/membership.circom"
 LOOK_S = 0.25
 ROWS = 30
 """Jobs that the live table shows; all of them count."""
@@ -59,10 +54,10 @@ def membership(options: DemoOptions, console: Console) -> Demo:
                 expected="an entry under streams: in temporal-dev.yaml with an ingress_port",
             )
         console.print(
-            "[dim]circuit membership: compiling and making a development key, unless done before[/dim]"
+            "[dim]circuits: compiling and making development keys, unless done before[/dim]"
         )
-        version = await register(supervisor.env)
-        console.print(f"[dim]circuit membership: version {version[:16]}[/dim]")
+        for name, version in (await register_shipped(supervisor.env)).items():
+            console.print(f"[dim]circuit {name}: version {version[:16]}[/dim]")
         began = time.monotonic()
         queue = stream.env.get("QUEUE_NAME", stream.stream)
         ids = await produce(supervisor.env["REDIS_URL"], queue, options.jobs)
@@ -71,23 +66,6 @@ def membership(options: DemoOptions, console: Console) -> Demo:
         return _sum_up(rows, ids, console, supervisor, time.monotonic() - began)
 
     return run
-
-
-async def register(env: Mapping[str, str]) -> str:
-    """Register the membership circuit of this source tree, unless it is; returns its version.
-
-    Args:
-        env: Settings of the installation.
-    """
-    home = Path(env["PROVERY_HOME"])
-    ledger = await asyncio.to_thread(open_ledger, env["PROVERY_LEDGER_URL"])
-    store = open_store(env["PROVERY_ARTIFACTS_URL"], cache=home / "cache" / "artifacts", env=env)
-    try:
-        manifest = await CircuitRegistry(ledger.catalog, store, env, home).add_source("membership", CIRCUIT)
-        return str(manifest.get("version", ""))
-    finally:
-        await store.close()
-        await ledger.close()
 
 
 async def produce(

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from provery import registry
-from provery.core.errors import UnknownCircuit
 from provery.provers.circuits import CircuitRegistry
 from provery.stores.artifacts import open_store
 from provery.stores.ledger import open_ledger
 
 
-async def register_shipped(env: Mapping[str, str], tell: Callable[[str], None]) -> list[str]:
-    """Compile, and set up for development, every shipped circuit that is not registered; returns their names.
+async def register_shipped(env: Mapping[str, str]) -> dict[str, str]:
+    """Compile, and make a development key for, every shipped circuit whose source is not registered as it is.
 
     Args:
-        env: Where ledger and artifacts are.
-        tell: Told before each, since compiling takes some seconds.
+        env: Settings of the installation: where ledger and artifacts are.
+
+    Returns:
+        Version by circuit name.
     """
     home = Path(env["PROVERY_HOME"])
-    ledger = open_ledger(env["PROVERY_LEDGER_URL"])
-    made = []
+    ledger = await asyncio.to_thread(open_ledger, env["PROVERY_LEDGER_URL"])
+    store = open_store(env["PROVERY_ARTIFACTS_URL"], cache=home / "cache" / "artifacts", env=env)
+    versions: dict[str, str] = {}
     try:
-        store = open_store(env["PROVERY_ARTIFACTS_URL"], cache=home / "cache" / "artifacts", env=env)
-        circuits = CircuitRegistry(ledger.catalog, store, env=env, home=home)
+        circuits = CircuitRegistry(ledger.catalog, store, env, home)
         for system in registry.systems(env):
             shipped: Mapping[str, Path] = getattr(registry.load(system, env), "CIRCUITS", {})
             for name, source in shipped.items():
-                try:
-                    await circuits.manifest(name)
-                except UnknownCircuit:
-                    tell(f"compiling circuit {name} and making an INSECURE development key")
-                    await circuits.add_source(name, source)
-                    made.append(name)
+                versions[name] = str((await circuits.add_source(name, source))["version"])
     finally:
+        await store.close()
         await ledger.close()
-    return made
+    return versions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from provery.systems.queue.system import QueueSystem
 
 NAME = "queue"
+CIRCUITS = {"membership": Path(__file__).parent / "circuit" / "membership.circom"}
+"""Circuits that the system ships with: name → circom source."""
 
 
 def build(deps: Deps) -> QueueSystem:
@@ -21,8 +24,10 @@ def build(deps: Deps) -> QueueSystem:
     return QueueSystem.from_deps(deps)
 
 
-async def ingress(deps: Deps, stream: str, starter: Starter, metrics: CollectorRegistry) -> QueueIngress:
+async def build_ingress(
+    deps: Deps, stream: str, starter: Starter, metrics: CollectorRegistry
+) -> QueueIngress:
     """The feed of ``queue/<stream>`` from the BullMQ queue of that name, with its HTTP API."""
-    from provery.systems.queue import ingress as parts
+    from provery.systems.queue.ingress import from_deps
 
-    return parts.from_deps(deps, stream, starter, metrics)
+    return from_deps(deps, stream, starter, metrics)
