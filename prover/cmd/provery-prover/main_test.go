@@ -1,0 +1,83 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestExitCodes runs the commands as the shell would and looks at their exit codes.
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join("../../testdata", name) }
+	out := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(out("wrong.json"), []byte(`["105","4"]`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(out("bad.json"), []byte(`{"scale":"-3"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stdout := os.Stdout
+	os.Stdout, _ = os.Open(os.DevNull)
+	defer func() { os.Stdout = stdout }()
+	for _, c := range []struct {
+		want      int
+		arguments []string
+	}{
+		{exitUsage, nil},
+		{exitUsage, []string{"dance"}},
+		{exitUsage, []string{"zkey"}},
+		{exitUsage, []string{"prove", "--zkey", in("tiny.zkey")}},
+		{exitUsage, []string{"prove", "--tune", "1"}},
+		{exitUsage, []string{"zkey", "setup", "--r1cs", in("tiny.r1cs"), "--out", out("k"), "--seed-insecure", "xyz"}},
+		{exitInput, []string{"witness", "--wasm", in("tiny.wasm"), "--input", out("bad.json"), "--out", out("w")}},
+		{exitKey, []string{"zkey", "inspect", in("tiny.wtns")}},
+		{exitInternal, []string{"zkey", "inspect", out("none")}},
+	} {
+		if got := run(c.arguments); got != c.want {
+			t.Errorf("%v: exit code %d, want %d", c.arguments, got, c.want)
+		}
+	}
+}
+
+func TestCommandsInARow(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join("../../testdata", name) }
+	out := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(out("wrong.json"), []byte(`["105","4"]`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := os.OpenFile(out("stdout"), os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(before *os.File) { os.Stdout = before }(os.Stdout)
+	os.Stdout = stdout
+	for _, c := range []struct {
+		want      int
+		arguments []string
+	}{
+		{exitOK, []string{"version"}},
+		{exitOK, []string{"zkey", "setup", "--r1cs", in("tiny.r1cs"), "--out", out("k.zkey"), "--seed-insecure", "00"}},
+		{exitOK, []string{"zkey", "setup", "--r1cs", in("tiny.r1cs"), "--out", out("again.zkey"), "--seed-insecure", "00"}},
+		{exitOK, []string{"zkey", "setup", "--r1cs", in("tiny.r1cs"), "--out", out("random.zkey")}},
+		{exitOK, []string{"zkey", "inspect", out("k.zkey")}},
+		{exitOK, []string{"zkey", "export-vkey", out("k.zkey"), "--out", out("v.json")}},
+		{exitOK, []string{"witness", "--wasm", in("tiny.wasm"), "--input", in("input.json"), "--out", out("w.wtns")}},
+		{exitOK, []string{"prove", "--zkey", out("k.zkey"), "--wtns", out("w.wtns"), "--proof", out("p.json"), "--public", out("u.json"), "--r1cs", in("tiny.r1cs")}},
+		{exitOK, []string{"verify", "--vkey", out("v.json"), "--public", out("u.json"), "--proof", out("p.json")}},
+		{exitRejected, []string{"verify", "--vkey", out("v.json"), "--public", out("wrong.json"), "--proof", out("p.json")}},
+		{exitRejected, []string{"verify", "--vkey", in("vkey.json"), "--public", out("u.json"), "--proof", out("p.json")}},
+		{exitKey, []string{"verify", "--vkey", out("p.json"), "--public", out("u.json"), "--proof", out("p.json")}},
+	} {
+		if got := run(c.arguments); got != c.want {
+			t.Errorf("%v: exit code %d, want %d", c.arguments, got, c.want)
+		}
+	}
+	first, _ := os.ReadFile(out("k.zkey"))
+	second, _ := os.ReadFile(out("again.zkey"))
+	random, _ := os.ReadFile(out("random.zkey"))
+	if len(first) == 0 || string(first) != string(second) || string(first) == string(random) {
+		t.Error("a seed must make the key reproducible, and its absence random")
+	}
+}
