@@ -73,7 +73,9 @@ class Cache:
                         size += len(piece)
                         sink.write(piece)
                 check(ref, Digest(hasher.hexdigest(), size))
-                return self.adopt(temporary, ref)
+                adopted = self.adopt(temporary, ref)
+                self._verified.remember(adopted, ref)
+                return adopted
             finally:
                 temporary.unlink(missing_ok=True)
 

@@ -173,7 +173,6 @@ class FileStore:
         except FileExistsError:
             if size_at(target) != size:  # truncated by an earlier power cut or by hand: heal it
                 temporary.replace(target)
-                return
         temporary.unlink(missing_ok=True)
         if self._fsync:
             flush(target.parent)

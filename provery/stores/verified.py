@@ -42,12 +42,20 @@ class Verified:
                         return True
             if hash_stream(stream) != Digest(ref.sha256, ref.size):
                 return False
+        self._keep(memo, ref)
+        return True
+
+    def remember(self, path: Path, ref: ArtifactRef) -> None:
+        """Take a file for checked whose bytes were hashed on their way into it."""
+        with path.open("rb", buffering=0) as stream:
+            self._keep((str(path), _stamp(stream.fileno())), ref)
+
+    def _keep(self, memo: tuple[str, _Stamp], ref: ArtifactRef) -> None:
         if ref.size >= REMEMBER_FROM:
             with self._lock:
                 self._seen[memo] = ref.sha256
                 while len(self._seen) > ENTRIES:
                     self._seen.popitem(last=False)
-        return True
 
 
 def _stamp(fd: int) -> _Stamp:
