@@ -14,6 +14,7 @@ from provery.core.errors import InvalidInput, InvalidKey, UnknownCircuit
 from provery.core.ports import ArtifactStore, CircuitCatalog, CircuitFiles
 from provery.core.types import Json, check_name, digest_json
 from provery.provers import compiler, formats, keys
+from provery.provers.belong import check_files
 from provery.provers.manifest import ROLES, refs_of, sha256_of
 from provery.provers.tools import Tools
 
@@ -122,7 +123,7 @@ class CircuitRegistry:
                 extra = {"source_sha256": gathered.sha256, "compiler": made.compiler}
             if r1cs is None or wasm is None:
                 raise InvalidInput("a key needs its circuit", expected="a source, or r1cs and wasm")
-            await asyncio.to_thread(_check, name, r1cs, wasm, zkey)
+            await asyncio.to_thread(check_files, name, r1cs, wasm, zkey)
             transcript = await keys.check_transcript(self._tools, r1cs, ptau, zkey, skip_ptau=skip_ptau)
             setup: dict[str, Json] = {
                 "kind": "ceremony",
@@ -195,7 +196,7 @@ class CircuitRegistry:
         extra: Mapping[str, Json] | None = None,
     ) -> dict[str, Json]:
         check_name(name, "circuit name")
-        shape = await asyncio.to_thread(_check, name, r1cs, wasm, zkey)
+        shape = await asyncio.to_thread(check_files, name, r1cs, wasm, zkey)
         size = await keys.witness_size(self._tools, wasm)
         if size != shape.n_vars:
             raise InvalidInput(
@@ -215,7 +216,7 @@ class CircuitRegistry:
         setup: dict[str, Json],
         extra: Mapping[str, Json],
     ) -> dict[str, Json]:
-        shape = await asyncio.to_thread(_check, name, files["r1cs"], files["wasm"], files["zkey"])
+        shape = await asyncio.to_thread(check_files, name, files["r1cs"], files["wasm"], files["zkey"])
         signals = formats.read_signals(sym, shape) if sym is not None else formats.Signals((), {})
         refs = dict(
             zip(
@@ -267,10 +268,3 @@ class CircuitRegistry:
             yield
         finally:
             os.close(descriptor)
-
-
-def _check(name: str, r1cs: Path, wasm: Path, zkey: Path) -> formats.R1cs:
-    formats.check_wasm(wasm)
-    shape = formats.read_r1cs(r1cs)
-    formats.check_belong(shape, formats.read_zkey(zkey), name)
-    return shape

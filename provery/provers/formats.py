@@ -161,23 +161,6 @@ def check_wasm(path: Path) -> None:
             )
 
 
-def check_belong(r1cs: R1cs, zkey: Zkey, name: str) -> None:
-    """Check that a proving key was made for a constraint system.
-
-    Raises:
-        InvalidKey: naming the first number that differs.
-    """
-    for what, got, expected in (
-        ("signals", zkey.n_vars, r1cs.n_vars),
-        ("public signals", zkey.n_public, r1cs.n_public),
-        ("domain", zkey.domain, r1cs.domain),
-    ):
-        if got != expected:
-            raise InvalidKey(
-                f"the key does not belong to circuit {name}: {what}", value=got, expected=str(expected)
-            )
-
-
 def _header(path: Path, magic: bytes, number: int, least: int, error: type[InvalidInput]) -> bytes:
     part = _part(path, sections(path, magic, error), number, error)
     if len(part) < least:
