@@ -56,7 +56,8 @@ const operations = {
 for await (const line of createInterface({ input: process.stdin })) {
   const { op, ...given } = JSON.parse(line);
   try {
-    console.log(JSON.stringify((await operations[op](given)) ?? { ok: true }));
+    const answer = await operations[op](given);
+    console.log(JSON.stringify(Object(answer) === answer ? answer : { ok: true }));
   } catch (error) {
     console.log(JSON.stringify({ error: error.message }));
   }

@@ -183,7 +183,9 @@ def from_deps(deps: Deps, stream: str, starter: Starter, metrics: CollectorRegis
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    every = list(tasks)
-    for task in every:
-        task.cancel()
-    await asyncio.gather(*every, return_exceptions=True)
+    """Cancel tasks until they end: once is not enough, a Redis call may take a cancellation for its own time-out."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)

@@ -23,6 +23,11 @@ def _named(name: str) -> AliasChoices:
     return AliasChoices(name, name.lower())
 
 
+def _variable(field: str, alias: object) -> str:
+    """The environment variable of a field."""
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"PROVERY_QUEUE_{field.upper()}"
+
+
 class QueueSettings(BaseSettings):
     """Every field is an environment variable: its upstream name, or ``PROVERY_QUEUE_<FIELD>``."""
 
@@ -90,11 +95,8 @@ class QueueSettings(BaseSettings):
             ConfigurationError: a value is malformed; the message names the variable.
         """
         given: dict[str, object] = {}
-        for name, info in cls.model_fields.items():
-            alias = info.validation_alias
-            variable = (
-                str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"PROVERY_QUEUE_{name.upper()}"
-            )
+        variables = {name: _variable(name, info.validation_alias) for name, info in cls.model_fields.items()}
+        for name, variable in variables.items():
             if env.get(variable, "") != "":
                 given[name] = env[variable]
         given.setdefault("database_url", f"sqlite:///{home / 'queue.db'}")
@@ -103,7 +105,7 @@ class QueueSettings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             raise ConfigurationError(
-                f"setting {'.'.join(str(part) for part in first['loc'])}: {first['msg']}",
+                f"{variables.get(str(first['loc'][0]).lower(), first['loc'][0])}: {first['msg']}",
                 value=first["input"],
                 action="correct the environment variable",
             ) from error

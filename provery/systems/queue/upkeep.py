@@ -102,11 +102,15 @@ class Upkeep:
     async def _compare(self, now: datetime) -> None:
         """Add the jobs of unfinished rows that Redis has lost, as when it came back from an old snapshot."""
         await self.give_back_unseen()
-        unfinished = await self._table.unfinished(now - timedelta(seconds=self._settings.reconcile_s))
+        before = now - timedelta(seconds=self._settings.reconcile_s)
+        unfinished = await self._table.unfinished(before)
         if not unfinished:
             return
         async for content in self._jobs.contents():
             unfinished.pop(_job_id(content), None)
+        if unfinished:  # those that ended between the two looks are neither here nor there
+            still = await self._table.unfinished(before)
+            unfinished = {id: request for id, request in unfinished.items() if id in still}
         if unfinished:
             log.warning("adding %d jobs again that Redis does not know", len(unfinished))
             await self._add(unfinished)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
@@ -14,15 +15,23 @@ from provery.systems.queue.spec import element, elements
 
 STORED_BYTES = 65_536
 """A refused request is kept in the table up to this size."""
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""A NUL in JSON text: an escape whose backslash is not itself escaped."""
 _AGAIN = "correct the request and add the job again"
 
 
+def _field(info: ValidationInfo) -> str:
+    """A field as its sender spells it."""
+    first, *rest = str(info.field_name).split("_")
+    return "request." + first + "".join(part.capitalize() for part in rest)
+
+
 def _element(value: object, info: ValidationInfo) -> str:
-    return element(value, f"request.{info.field_name}")
+    return element(value, _field(info))
 
 
 def _elements(value: object, info: ValidationInfo) -> Json:
-    field = f"request.{info.field_name}"
+    field = _field(info)
     if not isinstance(value, list) or len(value) != DEPTH:
         got = f"{len(value)} elements" if isinstance(value, list) else value
         raise InvalidInput(f"{field} is not a path", value=got, expected=f"a list of {DEPTH}", action=_AGAIN)
@@ -34,7 +43,7 @@ def _bits(value: object, info: ValidationInfo) -> Json:
     for at, bit in enumerate(bits if isinstance(bits, list) else []):
         if bit not in ("0", "1"):
             raise InvalidInput(
-                f"request.{info.field_name}[{at}] is not a side",
+                f"{_field(info)}[{at}] is not a side",
                 value=bit,
                 expected="0 (left) or 1 (right)",
                 action=_AGAIN,
@@ -140,7 +149,7 @@ def _flaw(request: Any) -> str:
         size = len(text.encode())
     except (ValueError, RecursionError):  # lone surrogates, endless integers
         return "not valid Unicode or not JSON"
-    if "\\u0000" in text:
+    if _NUL.search(text):
         return "holds NUL characters"
     return f"{size} bytes" if size > STORED_BYTES else ""
 

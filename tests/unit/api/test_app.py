@@ -1,0 +1,110 @@
+"""The common server: one shape of error, bounded bodies, readiness that cannot hang."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry, Counter
+
+from provery.api import app as module
+from provery.api.app import create_app
+from provery.core.errors import InvalidInput, ProverCrashed, SinkUnavailable
+
+
+def client(*routers: APIRouter, **more: Any) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=create_app(routers, **more), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://provery")
+
+
+def raising(error: Exception) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/x")
+    async def x() -> None:
+        raise error
+
+    return router
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (InvalidInput("bad"), 400, "bad_request"),
+        (SinkUnavailable("away: postgres://secret"), 503, "unavailable"),
+        (ProverCrashed("dead"), 500, "internal"),
+        (KeyError("secret"), 500, "internal"),
+    ],
+)
+async def test_errors_have_one_shape_and_hide_what_is_inside(
+    error: Exception, status: int, code: str
+) -> None:
+    async with client(raising(error)) as http:
+        answer = await http.get("/x")
+        assert (answer.status_code, answer.json()["error"]) == (status, code)
+        assert "secret" not in answer.text
+        if status == 503:
+            assert answer.headers["retry-after"] == "1"
+
+
+async def test_bodies_are_bounded_with_and_without_a_length() -> None:
+    router = APIRouter()
+
+    @router.post("/size")
+    async def size(body: dict[str, str]) -> int:
+        return len(body["a"])
+
+    async def chunks(count: int) -> AsyncIterator[bytes]:
+        yield b'{"a":"'
+        for _ in range(count):
+            yield b"x" * 100
+        yield b'"}'
+
+    headers = {"content-type": "application/json"}
+    async with client(router, max_body=1_000) as http:
+        assert (await http.post("/size", json={"a": "xy"})).json() == 2
+        assert (await http.post("/size", content=chunks(5), headers=headers)).json() == 500
+        for body in (b"x" * 2_000, chunks(20)):
+            refused = await http.post("/size", content=body, headers=headers)
+            assert (refused.status_code, refused.json()["error"]) == (413, "too_large")
+        assert (
+            await http.post("/size", headers=headers | {"content-length": "-1"}, content=b"")
+        ).status_code == 413
+
+
+async def test_readiness_names_what_is_missing_and_never_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHECK_S", 0.05)
+
+    async def good() -> None:
+        return None
+
+    async def bad() -> None:
+        raise SinkUnavailable("no database")
+
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    async with client(checks={"good": good}) as http:
+        assert (await http.get("/ready")).json() == {"ok": True, "checks": {"good": "ok"}}
+    async with client(checks={"good": good, "bad": bad, "slow": slow}) as http:
+        answer = await http.get("/ready")
+        assert answer.status_code == 503
+        assert answer.json()["checks"]["bad"] == "SinkUnavailable: no database"
+        assert "no answer" in answer.json()["checks"]["slow"]
+        assert (await http.get("/health")).json() == {"ok": True}
+    async with client() as http:
+        assert (await http.get("/ready")).status_code == 404
+
+
+async def test_metrics_are_shown_where_there_is_a_registry() -> None:
+    registry = CollectorRegistry()
+    Counter("things", "Things", registry=registry).inc()
+    async with client(registry=registry) as http:
+        assert "things_total 1.0" in (await http.get("/metrics")).text
+    async with client() as http:
+        assert (await http.get("/metrics")).status_code == 404
+        assert (await http.put("/health")).json()["error"] == "method_not_allowed"
