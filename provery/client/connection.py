@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,8 +24,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from provery.client.converter import DATA_CONVERTER
 from provery.core.errors import ConfigurationError, InvalidInput, ProveryError, TransientError
+from provery.core.redact import redact
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 DEFAULT_ADDRESS = "localhost:7233"
 _CAUSE = re.compile(r'message: \\?"([^"\\]+)')
@@ -221,6 +224,7 @@ async def patiently(call: Callable[[], Awaitable[T]], doing: str) -> T:
         try:
             with translated(doing):
                 return await call()
-        except TransientError:
+        except TransientError as err:
+            log.warning("%s; again in %.1f s: %s", doing, pause, redact(err))
             await asyncio.sleep(pause)
             pause = min(pause * 2, 3.0)
