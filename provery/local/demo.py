@@ -18,7 +18,6 @@ from rich.text import Text
 
 from provery.core.errors import ConfigurationError, TransientError
 from provery.local import ROOT, toolchain
-from provery.local.shipped import register_shipped
 from provery.local.supervisor import Demo, Supervisor
 
 PRODUCER = ROOT / "tools/npm/produce.mjs"
@@ -53,11 +52,6 @@ def membership(options: DemoOptions, console: Console) -> Demo:
                 value=options.stream,
                 expected="an entry under streams: in temporal-dev.yaml with an ingress_port",
             )
-        console.print(
-            "[dim]circuits: compiling and making development keys, unless done before[/dim]"
-        )
-        for name, version in (await register_shipped(supervisor.env)).items():
-            console.print(f"[dim]circuit {name}: version {version[:16]}[/dim]")
         began = time.monotonic()
         queue = stream.env.get("QUEUE_NAME", stream.stream)
         ids = await produce(supervisor.env["REDIS_URL"], queue, options.jobs)

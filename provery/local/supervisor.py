@@ -25,6 +25,7 @@ from provery.local import ROOT, toolchain
 from provery.local.config import Topology, dotted
 from provery.local.process import Process, answers, port_taken
 from provery.local.servers import LocalServer, PostgresServer, RedisServer, S3Server, TemporalServer
+from provery.local.shipped import register_shipped
 from provery.local.state import Lock, ProcessState, State, write_state
 
 BACKOFF_S = (0.2, 30.0)
@@ -200,6 +201,7 @@ class Supervisor:
         self._check_ports()
         await self._start_all(self.servers)
         await self._apply_schedules()
+        await self._register_circuits()
         await self._start_all(self.workers)
         await self._start_all(self.listeners)
 
@@ -225,6 +227,16 @@ class Supervisor:
         async with _first_error(), asyncio.TaskGroup() as group:
             for process in processes:
                 group.create_task(one(process))
+
+    async def _register_circuits(self) -> None:
+        """Make the circuits that systems ship with provable, with development keys."""
+        if not self.topology.streams or os.environ.get("PROVERY_ENV") == "production":
+            return
+        self._tell(Event("starting", "circuits", "compiled, with development keys, unless they are already"))
+        began = time.monotonic()
+        versions = await register_shipped({**os.environ, **self.env})
+        listed = ", ".join(f"{name} {version[:12]}" for name, version in sorted(versions.items()))
+        self._tell(Event("ready", "circuits", f"{time.monotonic() - began:.1f} s; {listed}"))
 
     async def _apply_schedules(self) -> None:
         """Make the namespace's schedules those of the topology."""

@@ -104,7 +104,7 @@ def test_a_planted_violation_is_named(
     result = lint(tree)
 
     assert result.returncode == 1, result.stdout + result.stderr
-    assert re.search(rf"^{re.escape(contract)} BROKEN$", result.stdout, re.MULTILINE), result.stdout
+    assert re.search(rf"^{re.escape(contract)} BROKEN\b", result.stdout, re.MULTILINE), result.stdout
 
 
 def test_every_contract_has_a_planted_violation() -> None:
