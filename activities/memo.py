@@ -148,6 +148,7 @@ class Memo:
             host=where.host,
             started_at=time.time(),
             prover=given.plan.prover,
+            generation=given.plan.generation,
         )
 
     async def _found(self, attempts: Sequence[Attempt]) -> dict[str, StageResult]:

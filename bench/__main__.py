@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.results import write
 
-NAMES = ("dispatch", "queue", "groth16_figures", "memory")
+NAMES = ("dispatch", "queue_jobs", "groth16_figures", "memory")
 
 
 def main(names: list[str]) -> int:

@@ -11,11 +11,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provery.stores.ledger import SqlLedger, open_ledger
 from temporalio.client import Client
 
 from provery.client import connect
 from provery.local.servers import RedisServer, TemporalServer
+from provery.stores.ledger import SqlLedger, open_ledger
 
 
 def free_port() -> int:

@@ -77,7 +77,7 @@ async def serve(
         return waiting
 
     port = options.port if options.port is not None else int(environment.env.get("METRICS_PORT") or 0)
-    health = HealthServer(environment.metrics, environment.sdk_metrics, ready, feed.routes if feed else None)
+    health = HealthServer(environment.metrics, environment.sdk_metrics, ready, feed.routers if feed else ())
     await health.start(options.host, port)
     log.info(
         "ready",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import httpx
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from provery.api.app import create_app
 
 Ready = Callable[[], Awaitable[dict[str, str]]]
 """Names of what is not ready, with the reason; empty when all is."""
@@ -20,7 +22,7 @@ class HealthServer:
     """Serves a worker's state until ``close``."""
 
     def __init__(
-        self, registry: CollectorRegistry, sdk_metrics: str, ready: Ready, routes: FastAPI | None = None
+        self, registry: CollectorRegistry, sdk_metrics: str, ready: Ready, routers: Sequence[APIRouter] = ()
     ) -> None:
         """Prepare the pages.
 
@@ -28,15 +30,12 @@ class HealthServer:
             registry: Our metrics.
             sdk_metrics: Address of the SDK's own Prometheus listener on loopback.
             ready: Asked at every /ready.
-            routes: An application to serve beside these pages, such as a system's HTTP API.
+            routers: HTTP APIs of systems to serve beside these pages.
         """
         self._registry, self._sdk, self._ready = registry, sdk_metrics, ready
-        app = routes or FastAPI(title="Provery worker", docs_url=None, redoc_url=None, openapi_url=None)
-        if routes is None:
-            app.add_api_route("/health", self._health, methods=["GET"])
-        app.add_api_route("/ready", self._ready_page, methods=["GET"])
-        app.add_api_route("/metrics", self._metrics, methods=["GET"])
-        self._app = app
+        self._app = create_app(routers, title="Provery")
+        self._app.add_api_route("/ready", self._ready_page, methods=["GET"])
+        self._app.add_api_route("/metrics", self._metrics, methods=["GET"])
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
         self.port = 0
@@ -61,9 +60,6 @@ class HealthServer:
             self._server.should_exit = True
             with suppress(asyncio.CancelledError):
                 await self._task
-
-    async def _health(self) -> dict[str, bool]:
-        return {"ok": True}
 
     async def _ready_page(self, response: Response) -> dict[str, object]:
         waiting = await self._ready()

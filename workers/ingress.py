@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from fastapi import FastAPI
+from fastapi import APIRouter
 
 from provery import registry
 from provery.client import Provery
@@ -35,9 +35,9 @@ class Feed:
     ingress: Ingress
 
     @property
-    def routes(self) -> FastAPI | None:
+    def routers(self) -> list[APIRouter]:
         """The system's HTTP API, if it has one."""
-        return self.ingress.routes if isinstance(self.ingress.routes, FastAPI) else None
+        return [self.ingress.routes] if isinstance(self.ingress.routes, APIRouter) else []
 
     async def waiting(self) -> str:
         """Why it is not ready."""
@@ -64,11 +64,15 @@ async def build(environment: Environment, stream_id: str) -> Feed:
     """
     system, slash, stream = stream_id.partition("/")
     if not slash:
-        raise ConfigurationError("not a stream", value=stream_id, expected="<system>/<stream>, such as queue/prove")
+        raise ConfigurationError(
+            "not a stream", value=stream_id, expected="<system>/<stream>, such as queue/prove"
+        )
     module = registry.load(system, environment.env)
     make = getattr(module, "build_ingress", None)
     if make is None:
-        raise ConfigurationError("this system has no ingress", value=system, action="trigger it from the CLI or a schedule")
+        raise ConfigurationError(
+            "this system has no ingress", value=system, action="trigger it from the CLI or a schedule"
+        )
     engine = Provery(environment.client, environment.ledger, environment.env)
     starter = EngineStarter(engine)
     return Feed(await make(environment.deps, check_name(stream, "stream"), starter, environment.metrics))

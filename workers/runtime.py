@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
-from provery.provers.circuits import CircuitRegistry
-from provery.stores.ledger import SqlLedger, open_ledger
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
@@ -22,7 +20,9 @@ from provery.client import connect
 from provery.core.errors import ConfigurationError
 from provery.core.ports import Deps, System
 from provery.provers import build_provers
+from provery.provers.circuits import CircuitRegistry
 from provery.stores.artifacts import open_store
+from provery.stores.ledger import SqlLedger, open_ledger
 from workers import tracing
 from workers.health import free_port
 
@@ -63,6 +63,7 @@ class Environment:
             await system.close()
         for prover in self.deps.provers.values():
             await prover.close()
+        await self.deps.artifacts.close()
         await self.ledger.close()
         tracing.stop()
 

@@ -67,6 +67,10 @@ class ArtifactStore(Protocol):
         """A private directory on the store's file system where possible, removed at the end."""
         ...
 
+    async def close(self) -> None:
+        """Release connections and threads."""
+        ...
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -89,6 +93,7 @@ class Attempt:
     """Seconds since the epoch."""
     prover: str = ""
     device: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True)
@@ -441,7 +446,7 @@ class Ingress(Protocol):
     """Feeds a stream from its source until stopped: what a system's ``ingress(...)`` returns."""
 
     routes: object | None
-    """A FastAPI application to serve beside /ready and /metrics; None for the plain pages."""
+    """A FastAPI router to serve beside /health, /ready and /metrics; None for none."""
 
     async def run(self) -> None:
         """Serve until :meth:`stop`; sources and engine may come and go meanwhile."""
