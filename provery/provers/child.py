@@ -93,10 +93,16 @@ class Child:
         process = child._process
         child.stdout = asyncio.StreamReader(limit=line_limit)
         protocol = asyncio.StreamReaderProtocol(child.stdout)
-        out, _ = await loop.connect_read_pipe(lambda: protocol, process.stdout)
-        err, _ = await loop.connect_read_pipe(lambda: _Tail(child), process.stderr)
-        child.stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)
-        child._transports = (out, err, child.stdin)
+        try:
+            out, _ = await loop.connect_read_pipe(lambda: protocol, process.stdout)
+            child._transports = (out,)
+            err, _ = await loop.connect_read_pipe(lambda: _Tail(child), process.stderr)
+            child._transports = (out, err)
+            child.stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)
+            child._transports = (out, err, child.stdin)
+        except BaseException:  # cancelled meanwhile: nobody else knows of the child yet
+            await child.stop(grace=0)
+            raise
         return child
 
     stdout: asyncio.StreamReader

@@ -26,9 +26,9 @@ class Family:
 
     def find(self) -> None:
         """List the session's processes anew; grandchildren come and go."""
-        self.members = [
-            int(name) for name in os.listdir("/proc") if name.isdigit() and _stat(int(name), self.leader)
-        ]
+        with contextlib.suppress(OSError):  # no /proc, no figures
+            found = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+            self.members = [pid for pid in found if _stat(pid, self.leader)]
 
     def rss(self) -> int:
         """Resident bytes of all members now; shared pages count once per process, which errs on the safe side."""

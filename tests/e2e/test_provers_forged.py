@@ -19,7 +19,17 @@ from provery.core.ports import CircuitFiles, ProveItem, WitnessItem
 from provery.core.types import Json
 from provery.provers import build_provers
 from provery.provers.tools import Tools
-from tests.e2e.provers_support import FIELD, HOME, forge, jobs, membership, values
+from tests.e2e.provers_support import (
+    FIELD,
+    HOME,
+    MEMBERSHIP,
+    forge,
+    jobs,
+    membership,
+    registry,
+    root_of,
+    values,
+)
 
 ONE, ROOT, USER, EPOCH, LEAF, NONCE, ELEMENTS, INDICES = 0, 1, 2, 3, 4, 5, 6, 10
 """Places of the main signals in the witness: the constant one, then inputs in the order of their declaration."""
@@ -191,3 +201,37 @@ async def test_the_epoch_is_part_of_a_constraint(circuit: CircuitFiles, tmp_path
         _prove(circuit, forge(honest, tmp_path / "f.wtns", {EPOCH: 8, square: 64}), tmp_path).returncode == 0
     )
     assert _prove(circuit, forge(honest, tmp_path / "g.wtns", {EPOCH: 8}), tmp_path).returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("group", "constraint", "change"),
+    [
+        ("G1", "leaf === leafHash.out;", {"nonce": "4"}),
+        ("G2", "pathIndices[i] * (pathIndices[i] - 1) === 0;", {"pathIndices": ["2", "0", "0", "0"]}),
+        ("G4", "root === node[depth];", {"root": "1"}),
+    ],
+)
+async def test_it_is_this_constraint_that_refuses(
+    circuit: CircuitFiles, tmp_path: Path, group: str, constraint: str, change: dict[str, Json]
+) -> None:
+    """Without the constraint the forged statement has a proof; with it, it has no witness."""
+    source = MEMBERSHIP.read_text()
+    assert source.count(constraint) == 1
+    mutant = tmp_path / "mutant.circom"
+    mutant.write_text(source.replace(constraint, ""))
+    forged: dict[str, Json] = {**jobs()[0], **change}
+    if group != "G4":
+        forged["root"] = root_of(forged)  # so that nothing else is wrong
+    async with registry(tmp_path / "home") as circuits:
+        await circuits.add_source("mutant", mutant)
+        weak = await circuits.resolve("mutant")
+        prover = build_provers(os.environ, 1, HOME)["native"]
+        try:
+            prove = ProveItem(tmp_path / "w", tmp_path / "p", tmp_path / "u")
+            for tried, expected in ((circuit, InvalidWitness), (weak, type(None))):
+                (result,) = await prover.witness(tried, [WitnessItem(forged, prove.wtns)], silent)
+                assert type(result.error) is expected
+            (made,) = await prover.prove(weak, [prove], silent)
+            assert made.error is None
+        finally:
+            await prover.close()
