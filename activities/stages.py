@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from temporalio import activity
 
@@ -95,9 +96,16 @@ class Stages:
             raise to_application_error(error) from error
         return DiscoverResult(tuple(works))
 
-    def all(self) -> Sequence[object]:
+    def all(self) -> list[Callable[..., Any]]:
         """Every activity, for registration."""
-        stages = [self.fetch, self.witness, self.prove, self.compress, self.verify, self.submit]
+        stages: list[Callable[..., Any]] = [
+            self.fetch,
+            self.witness,
+            self.prove,
+            self.compress,
+            self.verify,
+            self.submit,
+        ]
         return [*stages, self.express, self.conclude, self.discover]
 
     async def _one(self, given: StageInput) -> StageResult:

@@ -1,4 +1,4 @@
-"""``python -m bench [NAME...]``: run benchmarks one after another and merge their figures into bench/results/latest.json."""
+"""``python -m bench [NAME...]``: run benchmarks in turn; merge their figures into results/latest.json."""
 
 from __future__ import annotations
 

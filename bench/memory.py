@@ -29,7 +29,9 @@ async def run(home: Path) -> Figures:
                 if first % 500 == 0:
                     # Units with a workflow of their own fill the cache that batches would not.
                     await engine.run([noop_work(f"m{first}-single-{i}", express=True) for i in range(10)])
-                await engine.run_batch([noop_work(f"m{i}", express=True) for i in range(first, first + BATCH)])
+                await engine.run_batch(
+                    [noop_work(f"m{i}", express=True) for i in range(first, first + BATCH)]
+                )
                 finished += BATCH
                 if finished % 500 == 0:
                     seen.append((finished, sum(made.rss().values())))
@@ -41,8 +43,10 @@ async def run(home: Path) -> Figures:
         growth = max(0.0, (late - early) / (UNITS - WARM) * 2)
     return {
         "worker_memory_ratio_10k": figure(
-            late / early, "ratio", f"mean resident memory of the later half of {UNITS - WARM} units over the earlier half"
+            late / early,
+            "ratio",
+            f"mean resident memory, later half of {UNITS - WARM} units over earlier",
         ),
-        "worker_memory_mb": figure(late / 2**20, "MiB", "orchestrate and io+cpu workers together, without prover children"),
+        "worker_memory_mb": figure(late / 2**20, "MiB", "orchestrate and io+cpu workers together"),
         "worker_memory_bytes_per_unit": figure(growth, "B", "growth per unit after warming up"),
     }

@@ -57,9 +57,7 @@ class NoopSystem:
             if times == -1 or self._failed[context.memo_key, stage] <= int(str(times)):
                 return error_classes()[str(kind)](f"{stage} was told to fail")
         if log := params.get("log"):
-            line = f"{context.unit.key} {stage} {context.given.shard} {context.given.plan.generation}\n"
-            with open(str(log), "a") as out:
-                out.write(line)
+            _append(log, f"{context.unit.key} {stage} {context.given.shard} {context.given.plan.generation}")
         size = int(str(params.get("bytes", 0)))
         shards = int(str(params.get("shards", 0))) if stage == Stage.WITNESS else 0
         names = [f"{stage}-{i}.bin" for i in range(shards)] or [f"{stage}.bin"]
@@ -79,8 +77,7 @@ class NoopSystem:
     async def conclude(self, unit: Unit, status: UnitStatus, reason: str, error_kind: str) -> None:
         """Log the end."""
         if log := unit.params.get("log"):
-            with open(str(log), "a") as out:
-                out.write(f"{unit.key} conclude {status.value} {error_kind}\n")
+            _append(log, f"{unit.key} conclude {status.value} {error_kind}")
 
     async def discover(self, stream: str, first: int | None, last: int | None) -> list[Work]:
         """Units ``first`` to ``last``; none without a range."""
@@ -90,6 +87,12 @@ class NoopSystem:
 
     async def close(self) -> None:
         """Nothing to release."""
+
+
+def _append(log: Json, line: str) -> None:
+    """One line in one write: several workers log to one file."""
+    with open(str(log), "a") as out:
+        out.write(line + "\n")
 
 
 def _of(params: dict[str, Json], name: str, stage: str) -> Json:

@@ -110,7 +110,7 @@ async def start_worker(env: dict[str, str], args: Sequence[str], log: Path) -> a
         )
     for _ in range(600):
         if process.returncode is not None:
-            raise RuntimeError(f"worker {args} ended: {log.read_text()[-2000:]}")
+            raise RuntimeError(f"worker {args} ended: {_tail(log)}")
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
@@ -118,7 +118,11 @@ async def start_worker(env: dict[str, str], args: Sequence[str], log: Path) -> a
             continue
         writer.close()
         return process
-    raise RuntimeError(f"worker {args} did not come up: {log.read_text()[-2000:]}")
+    raise RuntimeError(f"worker {args} did not come up: {_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    return log.read_text()[-2000:]
 
 
 async def _end(made: Stack) -> None:

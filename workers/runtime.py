@@ -80,8 +80,7 @@ async def build(env: Mapping[str, str], role: str, prover_slots: int) -> Environ
         ConfigurationError: a setting is wrong; the message names it.
         TransientError: a dependency does not answer.
     """
-    home = Path(env.get("PROVERY_HOME", ".provery")).absolute()
-    home.mkdir(parents=True, exist_ok=True)
+    home = _home(env)
     sdk_metrics = f"127.0.0.1:{free_port()}"
     runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=sdk_metrics)))
     identity = f"{role}@{socket.gethostname()}:{os.getpid()}"
@@ -103,6 +102,12 @@ async def build(env: Mapping[str, str], role: str, prover_slots: int) -> Environ
         home=home,
     )
     return Environment(client, ledger, deps, CollectorRegistry(), sdk_metrics, env, identity)
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    home = Path(env.get("PROVERY_HOME") or ".provery").absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    return home
 
 
 def _rate(env: Mapping[str, str], name: str) -> float:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
-from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from bench.noop import noop_work
 from provery.core.controls import Order, UnitProgress
-from provery.core.types import Stage, UnitStatus
+from provery.core.types import Json, Stage, Unit, UnitOutcome, UnitStatus
 from tests.support.engine import Engine
 
+T = TypeVar("T")
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-def logged(noop: Engine, **params: object) -> dict[str, object]:
+def logged(noop: Engine, **params: Json) -> dict[str, Json]:
     return {"log": str(noop.log()), "bytes": 10, **params}
 
 
-async def until(check, timeout: float = 20.0):
+async def until(check: Callable[[], T], timeout: float = 20.0) -> T:
     """Wait for a condition of the outside world."""
     deadline = asyncio.get_running_loop().time() + timeout
     while not (value := check()):
@@ -31,8 +35,21 @@ async def until(check, timeout: float = 20.0):
     return value
 
 
-async def progress(handle) -> UnitProgress:
-    return await handle.query("progress", result_type=UnitProgress)
+def corrupt(path: Path) -> None:
+    """Change bytes in place, keeping the size."""
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.write(b"corrupt")
+
+
+async def audited(noop: Engine, unit: Unit) -> Any:
+    """The unit's audit, untyped: what JSON readers see."""
+    return await noop.environment.ledger.audit(unit)
+
+
+async def progress(handle: WorkflowHandle[Any, UnitOutcome]) -> UnitProgress:
+    seen: UnitProgress = await handle.query("progress", result_type=UnitProgress)
+    return seen
 
 
 async def test_a_unit_walks_all_six_stages_in_order(noop: Engine) -> None:
@@ -95,7 +112,7 @@ async def test_invalid_input_fails_once_and_names_the_stage(noop: Engine) -> Non
     assert isinstance(cause, ApplicationError)
     assert cause.type == "InvalidWitness"
     assert "prove" in cause.message
-    audit = await noop.environment.ledger.audit(work.unit)
+    audit = await audited(noop, work.unit)
     assert [a["outcome"] for a in audit["attempts"] if a["stage"] == "prove"] == ["failed"]
     row = await noop.environment.ledger.unit("noop", "bench", "invalid")
     assert row is not None
@@ -117,7 +134,7 @@ async def test_a_crash_is_retried_as_often_as_the_plan_says(noop: Engine) -> Non
     work = noop_work("crashes", params=logged(noop, fail={"prove": ["ProverCrashed", -1]}), attempts=2)
     with pytest.raises(WorkflowFailureError):
         await noop.run(work)
-    audit = await noop.environment.ledger.audit(work.unit)
+    audit = await audited(noop, work.unit)
     assert len([a for a in audit["attempts"] if a["stage"] == "prove"]) == 2
 
 
@@ -125,7 +142,7 @@ async def test_out_of_memory_goes_to_the_larger_queue(noop: Engine) -> None:
     params = logged(noop, fail={"prove": ["ResourceExhausted", 1]})
     work = noop_work("oom", params=params, fallback_queue="cpu-large")
     assert (await noop.run(work)).status is UnitStatus.DONE
-    audit = await noop.environment.ledger.audit(work.unit)
+    audit = await audited(noop, work.unit)
     queues = [a["queue"].rpartition("-c")[2] for a in audit["attempts"] if a["stage"] == "prove"]
     assert queues == ["pu", "pu-large"]
 
@@ -135,11 +152,9 @@ async def test_a_lost_artifact_is_computed_again_and_nothing_else(noop: Engine) 
     work = noop_work("lost", params=params)
     with pytest.raises(WorkflowFailureError):
         await noop.run(work)
-    results = await noop.environment.ledger.audit(work.unit)
+    results = await audited(noop, work.unit)
     (last,) = [r for r in results["results"] if r["stage"] == "compress"]
-    path = last["outputs"][0]["uri"].removeprefix("file://")
-    with open(path, "r+b") as file:
-        file.write(b"corrupt")
+    corrupt(Path(last["outputs"][0]["uri"].removeprefix("file://")))
     assert len(noop.computed()) == 5  # four stages and the conclusion
     with pytest.raises(WorkflowFailureError):
         await noop.run(work)
@@ -233,5 +248,7 @@ async def test_the_ui_alone_explains_a_unit(noop: Engine) -> None:
     assert "prove.bin" in details
     assert "file://" in details
     events = (await handle.fetch_history()).events
-    summaries = [json.loads(e.user_metadata.summary.data) for e in events if e.user_metadata.HasField("summary")]
+    summaries = [
+        json.loads(e.user_metadata.summary.data) for e in events if e.user_metadata.HasField("summary")
+    ]
     assert any("prove · noop" in s for s in summaries)

@@ -2,8 +2,8 @@
 
     python -m tests.replay.record NAME...      (no names: every scenario that has no file yet)
 
-A recorded history is never recorded again: it stands for the units in flight when a new version is deployed. A new
-scenario is a new name. Host names and process ids in a history do not matter to replay; paths are of a temporary folder.
+A recorded history is never recorded again: it stands for the units in flight when a new version is deployed. A
+new scenario is a new name. Host names and process ids in a history do not matter to replay; paths are of a temporary folder.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ async def failed(made: Engine) -> str:
 
 
 async def moved_after_oom(made: Engine) -> str:
-    params = {"fail": {"prove": ["ResourceExhausted", 1]}}
-    await made.run(noop_work("moved", params=params, fallback_queue="cpu-large"))
+    work = noop_work(
+        "moved", params={"fail": {"prove": ["ResourceExhausted", 1]}}, fallback_queue="cpu-large"
+    )
+    await made.run(work)
     return "prove/noop/bench/moved"
 
 

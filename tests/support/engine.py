@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +41,10 @@ FLAGS = {
 async def temporal_server(**flags: str) -> AsyncIterator[WorkflowEnvironment]:
     """The dev server with our search attributes; a low continue-as-new threshold exercises that path."""
     extra = [x for k, v in {**FLAGS, **flags}.items() for x in ("--dynamic-config-value", f"{k}={v}")]
-    kinds = {"Keyword": SearchAttributeKey.for_keyword, "Int": SearchAttributeKey.for_int}
+    kinds: dict[str, Callable[[str], SearchAttributeKey[Any]]] = {
+        "Keyword": SearchAttributeKey.for_keyword,
+        "Int": SearchAttributeKey.for_int,
+    }
     server = await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(find("temporal")),
         dev_server_extra_args=extra,
