@@ -138,8 +138,8 @@ _STYLE = {"queued": "dim", "running": "yellow", "done": "green", "failed": "red"
 
 def _table(ids: list[str], rows: dict[str, dict[str, Any]]) -> Table:
     table = Table(title="membership jobs", title_justify="left")
-    for heading in ("job", "status", "user", "proof or error"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
+    for heading, width in (("job", 13), ("status", 7), ("user", 8), ("proof or error", 20)):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=width)
     for id in ids[:ROWS]:
         row = rows.get(id, {"status": "queued", "request": {}, "proof": None, "error": None})
         user = str((row["request"] or {}).get("user", ""))
