@@ -34,7 +34,7 @@ type Options struct {
 
 // DefaultOptions suit a worker on a machine with some gigabytes to spare.
 func DefaultOptions() Options {
-	return Options{Threads: runtime.GOMAXPROCS(0), MaxKeyBytes: 4 << 30, TableBytes: 512 << 20, EagerBytes: 8 << 20, WidenAfter: 2}
+	return Options{Threads: runtime.GOMAXPROCS(0), MaxKeyBytes: 4 << 30, TableBytes: 512 << 20, EagerBytes: 8 << 20, WidenAfter: 50}
 }
 
 const (
