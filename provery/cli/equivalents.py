@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from provery.cli.output import jsonable, say
-from provery.client import Address, temporal_command, ui_link
+from provery.client import Address, namespace, schedule_link, temporal_command, ui_base, ui_link
 from provery.core.controls import PROVE_UNIT, QUERY_PROGRESS, Order, ProveInput
 from provery.core.queues import ORCHESTRATE, task_queue
 from provery.core.types import Work
@@ -62,3 +63,17 @@ def for_history(env: Mapping[str, str], workflow_id: str, run_id: str) -> tuple[
         temporal_command(env, "workflow", "show", workflow_id=workflow_id, **flags),
         ui_link(env, workflow_id, run_id),
     )
+
+
+def for_schedule(env: Mapping[str, str], verb: str, schedule_id: str, **flags: object) -> tuple[str, str]:
+    """Doing something with a schedule."""
+    command = temporal_command(env, "schedule", verb, schedule_id=schedule_id, **flags)
+    return command, schedule_link(env, schedule_id)
+
+
+def for_list(env: Mapping[str, str], query: str, limit: int) -> tuple[str, str]:
+    """Listing workflows."""
+    link = (
+        f"{ui_base(env)}/namespaces/{quote(namespace(env), safe='')}/workflows?query={quote(query, safe='')}"
+    )
+    return temporal_command(env, "workflow", "list", query=query, limit=limit), link

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -13,15 +14,18 @@ from provery.cli import equivalents
 from provery.cli.options import JsonOption, PrintTemporal, ReasonOption, StreamArgument
 from provery.cli.output import console, emit, jsonable, say, table
 from provery.cli.session import Session, run
-from provery.client import Schedules, ScheduleView, parse_stream, schedule_link, temporal_command, ui_link
+from provery.client import Schedules, ScheduleView, parse_stream, temporal_command, ui_base, ui_link
+from provery.client.schedules import CATCHUP_WINDOW
+from provery.core.controls import FOLLOW_STREAM, FollowInput
 from provery.core.errors import InvalidInput
+from provery.core.queues import ORCHESTRATE, task_queue
 
 app = typer.Typer(help="Follow streams: look for due units again and again.", no_args_is_help=True)
 _SPAN = re.compile(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s?)?")
 
 
 @app.command("list")
-def list_(json_: JsonOption = False) -> None:
+def list_(json_: JsonOption = False, print_temporal: PrintTemporal = False) -> None:
     """List the schedules.
 
     JSON: {"schedules": [{"id", "stream", "paused", "note", "next_at", "last_at", "looks", "skipped", "ui"}]};
@@ -30,6 +34,10 @@ def list_(json_: JsonOption = False) -> None:
 
     async def go(session: Session) -> None:
         views = await Schedules(await session.client(), session.env).list()
+        if print_temporal:
+            equivalents.show(
+                temporal_command(session.env, "schedule", "list"), f"{ui_base(session.env)}/schedules"
+            )
         if json_:
             emit({"schedules": [jsonable(v) for v in views]})
         else:
@@ -77,7 +85,19 @@ def create(
             note=note,
         )
 
-    _act(f"{system}/{name}", "describe", make, "followed", json_, print_temporal)
+    spec: dict[str, object] = (
+        {"interval": f"{duration(every).total_seconds():g}s"} if every else {"cron": cron}
+    )
+    flags: dict[str, object] = {
+        **spec,
+        "overlap_policy": "Skip",
+        "catchup_window": f"{CATCHUP_WINDOW.total_seconds():g}s",
+        "workflow_id": f"follow/{system}/{name}",
+        "type": FOLLOW_STREAM,
+        "task_queue": task_queue(ORCHESTRATE, os.environ),
+        "input": jsonable(FollowInput(system, name, parallel=parallel)),
+    }
+    _act(f"{system}/{name}", "create", make, "followed", json_, print_temporal, **flags)
 
 
 @app.command()
@@ -91,7 +111,7 @@ def pause(
 
     JSON: as for `schedule show`.
     """
-    _act(stream, "pause", lambda s, a, b: s.pause(a, b, reason), "paused", json_, print_temporal)
+    _act(stream, "toggle", lambda s, a, b: s.pause(a, b, reason), "paused", json_, print_temporal, pause=True)
 
 
 @app.command()
@@ -105,7 +125,15 @@ def resume(
 
     JSON: as for `schedule show`.
     """
-    _act(stream, "unpause", lambda s, a, b: s.resume(a, b, reason), "resumed", json_, print_temporal)
+    _act(
+        stream,
+        "toggle",
+        lambda s, a, b: s.resume(a, b, reason),
+        "resumed",
+        json_,
+        print_temporal,
+        unpause=True,
+    )
 
 
 @app.command()
@@ -131,12 +159,20 @@ def backfill(
     """
     first, last = start.replace(tzinfo=UTC), end.replace(tzinfo=UTC)
     _act(
-        stream, "backfill", lambda s, a, b: s.backfill(a, b, first, last), "backfilled", json_, print_temporal
+        stream,
+        "backfill",
+        lambda s, a, b: s.backfill(a, b, first, last),
+        "backfilled",
+        json_,
+        print_temporal,
+        start_time=f"{first:%Y-%m-%dT%H:%M:%SZ}",
+        end_time=f"{last:%Y-%m-%dT%H:%M:%SZ}",
+        overlap_policy="BufferAll",
     )
 
 
 @app.command()
-def delete(stream: StreamArgument, json_: JsonOption = False) -> None:
+def delete(stream: StreamArgument, json_: JsonOption = False, print_temporal: PrintTemporal = False) -> None:
     """Follow the stream no more; running units go on.
 
     JSON: {"deleted": "schedule id"}
@@ -145,6 +181,8 @@ def delete(stream: StreamArgument, json_: JsonOption = False) -> None:
 
     async def go(session: Session) -> None:
         await Schedules(await session.client(), session.env).delete(system, name)
+        if print_temporal:
+            equivalents.show(*equivalents.for_schedule(session.env, "delete", f"follow/{system}/{name}"))
         if json_:
             emit({"deleted": f"follow/{system}/{name}"})
         else:
@@ -223,6 +261,7 @@ def _act(
     done: str,
     json_: bool,
     print_temporal: bool,
+    **flags: object,
 ) -> None:
     system, name = parse_stream(stream)
 
@@ -231,13 +270,7 @@ def _act(
         await act(schedules, system, name)
         view = await schedules.show(system, name)
         if print_temporal:
-            flags: dict[str, object] = {"schedule_id": view.id}
-            words = ("schedule", "toggle") if verb in ("pause", "unpause") else ("schedule", verb)
-            if verb in ("pause", "unpause"):
-                flags[verb] = True
-            equivalents.show(
-                temporal_command(session.env, *words, **flags), schedule_link(session.env, view.id)
-            )
+            equivalents.show(*equivalents.for_schedule(session.env, verb, view.id, **flags))
         if json_:
             emit({"schedule": jsonable(view)})
             return

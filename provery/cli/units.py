@@ -23,7 +23,8 @@ from provery.cli.options import (
 )
 from provery.cli.output import console, emit, emit_line, jsonable, say, stamp, table, unit_object
 from provery.cli.session import Session, run
-from provery.client import Address, NotFound, UnitView, ui_link
+from provery.client import Address, UnitView, ui_link
+from provery.client.listing import visibility_query
 from provery.core.errors import InvalidInput, TransientError
 from provery.core.ports import UnitRow
 from provery.core.redact import redact
@@ -38,6 +39,7 @@ def list_(
         bool, typer.Option("--temporal", help="List workflows of Temporal instead of units of the ledger.")
     ] = False,
     json_: JsonOption = False,
+    print_temporal: PrintTemporal = False,
 ) -> None:
     """List units, newest first.
 
@@ -48,13 +50,17 @@ def list_(
     """
     system, _, name = stream.partition("/")
     if temporal:
-        run(lambda session: _runs(session, system, name, status, limit, json_))
+        run(lambda session: _runs(session, system, name, status, limit, json_, print_temporal))
         return
     if status and status not in {s.value for s in UnitStatus}:
         raise InvalidInput("not a status", value=status, expected=", ".join(s.value for s in UnitStatus))
 
     async def go(session: Session) -> None:
         rows = await session.ledger().units(system=system, stream=name, status=status, limit=limit)
+        if print_temporal:
+            equivalents.show(
+                *equivalents.for_list(session.env, visibility_query(system=system, stream=name), limit)
+            )
         if json_:
             emit({"units": [unit_object(row) for row in rows]})
         elif rows:
@@ -65,8 +71,13 @@ def list_(
     run(go)
 
 
-async def _runs(session: Session, system: str, stream: str, status: str, limit: int, json_: bool) -> None:
+async def _runs(
+    session: Session, system: str, stream: str, status: str, limit: int, json_: bool, print_temporal: bool
+) -> None:
     runs = await (await session.engine()).runs(system=system, stream=stream, status=status, limit=limit)
+    if print_temporal:
+        query = visibility_query(system=system, stream=stream, status=status)
+        equivalents.show(*equivalents.for_list(session.env, query, limit))
     if json_:
         emit({"runs": [jsonable(r) for r in runs]})
         return
@@ -260,6 +271,3 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{name}"
     return f"{max(int(seconds), 0)}s"
-
-
-__all__ = ["NotFound", "list_", "look", "show", "watch"]

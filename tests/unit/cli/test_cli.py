@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import time
@@ -17,6 +18,7 @@ from provery.cli.prove import read_requests
 from provery.cli.schedules import duration
 from provery.core.errors import InvalidInput
 from provery.core.types import Json, UnitStatus
+from provery.local.toolchain import find
 from tests.unit.cli.conftest import Cli
 
 UNIT_FIELDS = {
@@ -356,3 +358,46 @@ def test_requests_that_are_refused(text: str, tmp_path: Path) -> None:
         read_requests(str(file), [])
     with pytest.raises(InvalidInput):
         read_requests(str(tmp_path / "absent"), [])
+
+
+# What --print-temporal prints works
+
+
+def temporal(cli: Cli, printed: str) -> str:
+    """Run the printed command with the real program."""
+    (line,) = [row for row in printed.splitlines() if row.startswith("temporal: ")]
+    words = shlex.split(line.removeprefix("temporal: "))
+    done = subprocess.run(
+        [str(find("temporal")), *words[1:]],
+        env=cli.env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_printed_commands_do_the_same(cli: Cli) -> None:
+    key = name()
+    unit, request = f"fake/one/{key}", ("-s", f"id={key}", "-s", "mode=hold")
+    temporal(cli, cli("prove", "fake/one", *request, "--no-wait", "--print-temporal").stderr)
+    assert key in temporal(cli, cli("show", unit, "--print-temporal").stderr)
+    temporal(cli, cli("list", "fake/one", "--print-temporal").stderr)
+    temporal(cli, cli("pause", unit, "--reason", 'it\'s "quoted"', "--print-temporal").stderr)
+    assert cli.json("show", unit)["progress"]["notes"] == ['pause it\'s "quoted"'] * 2
+    assert "UpdateCompleted" in temporal(cli, cli("explain", unit, "--print-temporal").stderr)
+    assert cli("cancel", unit).exit_code == 0
+    stream = f"beacon/{name()}"
+    created = cli("schedule", "create", stream, "--every", "1h", "--print-temporal")
+    cli("schedule", "delete", stream)
+    temporal(cli, created.stderr)
+    assert cli.json("schedule", "show", stream)["schedule"]["paused"] is False
+    for verb in ("pause", "resume", "trigger"):
+        temporal(cli, cli("schedule", verb, stream, "--print-temporal").stderr)
+    times = ("--from", "2026-01-01", "--to", "2026-01-02")
+    temporal(cli, cli("schedule", "backfill", stream, *times, "--print-temporal").stderr)
+    temporal(cli, cli("backfill", stream, "1", "2", "--print-temporal").stderr)
+    temporal(cli, cli("schedule", "list", "--print-temporal").stderr)
+    cli("schedule", "delete", stream)
