@@ -95,19 +95,18 @@ def watch(parent: int) -> None:
     with contextlib.suppress(OSError, AttributeError):
         sources.append(os.pidfd_open(parent))
     pending = b""
-    while os.getppid() == parent:
+    while True:
         # The end of input is not enough: a process forked by the parent may hold the pipe open. Without a pidfd, look.
         ready, _, _ = select.select(sources, [], [], None if len(sources) > 1 else 0.25)
-        if 0 not in ready:
-            if ready:
+        if 0 in ready:  # before the parent is looked at: it may have died while this program was starting
+            chunk = os.read(0, 65_536)
+            if not chunk:
                 break
-            continue
-        chunk = os.read(0, 65_536)
-        if not chunk:
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                _note(sessions, line.decode("ascii", "replace"))
+        elif ready or os.getppid() != parent:
             break
-        *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
-            _note(sessions, line.decode("ascii", "replace"))
     deadline = time.monotonic() + 5
     while sessions and sweep(sessions) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -230,6 +230,20 @@ def _command(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
+async def test_a_guard_that_starts_after_its_parent_died_still_does_its_work() -> None:
+    from provery.provers.family import GUARD
+
+    left = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
+    guard = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-S", str(GUARD), "watch", "2147483646", stdin=asyncio.subprocess.PIPE
+    )
+    assert guard.stdin is not None
+    guard.stdin.write(f"+{left.pid} mark\n".encode())
+    assert await asyncio.wait_for(left.wait(), 5) == -signal.SIGKILL
+    assert await asyncio.wait_for(guard.wait(), 5) == 0
+    guard.stdin.close()
+
+
 async def test_a_killed_guard_is_replaced() -> None:
     await run(shell("true"))
     first = guardian._pid
