@@ -109,8 +109,11 @@ async def _follow(
                 elapsed = time.monotonic() - began
                 live.update(Group(_table(ids, rows), _line(ids, rows, ui_url, elapsed)))
                 if all(_ended(rows.get(id)) for id in ids) or elapsed > options.timeout_s:
-                    return rows
+                    break
                 await asyncio.sleep(LOOK_S)
+    if not console.is_terminal:
+        console.print()  # Live ends the last line on a terminal only
+    return rows
 
 
 async def _look(http: httpx.AsyncClient, url: str, ids: list[str], rows: dict[str, dict[str, Any]]) -> None:
