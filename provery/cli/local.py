@@ -18,9 +18,8 @@ from provery import __version__
 from provery.cli.failures import CONFIGURATION
 from provery.cli.options import JsonOption
 from provery.cli.output import console, emit, emit_line, jsonable, say, table
-from provery.cli.session import Session
+from provery.cli.session import Session, learn_secrets
 from provery.core.errors import ConfigurationError
-from provery.core.redact import redactor
 from provery.local import ROOT
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def up(
             if not problems:
                 say(f"{path} is valid")
         raise typer.Exit(CONFIGURATION if problems else 0)
-    redactor.learn(os.environ)
+    learn_secrets(os.environ)
     topology = config.load_topology(path)
 
     def tell(event: Event) -> None:
@@ -111,7 +110,7 @@ def doctor(json_: JsonOption = False) -> None:
     """
     from provery.local.doctor import run_doctor
 
-    redactor.learn(os.environ)
+    learn_secrets(os.environ)
     checks = asyncio.run(run_doctor())
     ok = all(c.status != "fail" for c in checks)
     if json_:
