@@ -129,7 +129,6 @@ class ProveUnit:
                     await self._run_shards(stage, shards)
                 else:
                     self._results[stage] = await self._run(self._input(stage, plan))
-                    self._show()
             except ActivityError as error:
                 self._obey()
                 await self._failed(stage, plan, error)
@@ -188,11 +187,11 @@ class ProveUnit:
                     self._shards_done.add(i)
                 except ActivityError as error:
                     failure = failure or error
-            self._show()
+            if len(self._shards_done) % max(1, shards // 50) == 0:
+                self._show()
         self._results[stage] = StageResult(stage, "", shards=shards, seconds=seconds)
         self._shards_done = set()
         self._shards = 0
-        self._show()
 
     async def _express(self) -> bool:
         """All stages in one activity. False when the unit wants its staged plan after all."""

@@ -12,9 +12,11 @@ import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from typing_extensions import TypeAliasType
+
 from provery.core.errors import InvalidInput
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json = TypeAliasType("Json", "None | bool | int | float | str | list[Json] | dict[str, Json]")
 """A JSON value."""
 
 KEY_LIMIT = 200
