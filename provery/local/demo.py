@@ -89,6 +89,7 @@ async def produce(
     finally:
         if child.returncode is None:
             child.kill()
+            await child.wait()
     if child.returncode != 0:
         raise TransientError(
             f"the BullMQ producer ended with status {child.returncode}",

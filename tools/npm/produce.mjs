@@ -85,7 +85,18 @@ function* contents() {
 if (options.dry) {
   for (const data of contents()) console.log(JSON.stringify(data));
 } else {
-  const connection = new Redis(options.redis, { maxRetriesPerRequest: 3 });
+  // A server that is away for two seconds is away: bullmq itself would wait for ever.
+  const connection = new Redis(options.redis, {
+    lazyConnect: true,
+    maxRetriesPerRequest: 3,
+    retryStrategy: (times) => (times > 10 ? null : 200),
+  });
+  let reason = "no answer";
+  connection.on("error", (error) => (reason = error.message || error.code));
+  await connection.connect().catch(() => {
+    console.error(`Redis at ${options.redis}: ${reason}`);
+    process.exit(1);
+  });
   const queue = new Queue(options.queue, { connection });
   const send = (batch) =>
     Promise.all(

@@ -1,0 +1,73 @@
+// Pictures of one unit in the Temporal UI, for docs/images: its details (what it is, its stages, its artifacts) and its
+// timeline (event groups with their summaries). docs/observability.md says how to run it.
+//
+//   node temporal-ui.cjs --unit queue/prove/KEY [--ui http://127.0.0.1:8233] [--namespace default] [--out DIR]
+//
+// Needs Chromium, and playwright-core in a folder that NODE_PATH names.
+
+const { mkdtempSync, rmSync } = require("node:fs");
+const { tmpdir } = require("node:os");
+const { join } = require("node:path");
+const { parseArgs } = require("node:util");
+const { chromium } = require("playwright-core");
+
+const { values: options } = parseArgs({
+  options: {
+    unit: { type: "string" },
+    ui: { type: "string", default: "http://127.0.0.1:8233" },
+    namespace: { type: "string", default: "default" },
+    out: { type: "string", default: "docs/images" },
+    chromium: { type: "string", default: "/usr/bin/chromium" },
+  },
+});
+if (!options.unit) {
+  console.error("--unit is missing: which unit, as `provery list` names it");
+  process.exit(2);
+}
+
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync"];
+
+/** The newest run of the unit's workflow. */
+async function run(workflow) {
+  const query = encodeURIComponent(`WorkflowId = '${workflow}'`);
+  const answer = await fetch(`${options.ui}/api/v1/namespaces/${options.namespace}/workflows?query=${query}`);
+  const { executions = [] } = await answer.json();
+  if (!executions.length) throw new Error(`Temporal knows no workflow ${workflow}`);
+  return executions[0].execution.runId;
+}
+
+/** One picture: the page down to the end of what `last` matches, without the empty rest. */
+async function picture(page, url, file, { ready, last }) {
+  await page.goto(url, { waitUntil: "networkidle" });
+  await page.getByText(ready, { exact: true }).first().waitFor();
+  await page.waitForTimeout(1500); // the UI draws markdown and timelines after its data has come
+  const ends = await page.locator(last).evaluateAll((found) => found.map((each) => each.getBoundingClientRect().bottom));
+  const { width, height } = page.viewportSize();
+  const clip = { x: 0, y: 0, width, height: Math.min(height, Math.ceil(Math.max(0, ...ends)) + 16 || height) };
+  await page.screenshot({ path: join(options.out, file), clip });
+  console.log(join(options.out, file));
+}
+
+(async () => {
+  const workflow = `prove/${options.unit}`;
+  const page_of = `${options.ui}/namespaces/${options.namespace}/workflows/${encodeURIComponent(workflow)}/${await run(workflow)}`;
+  const profile = mkdtempSync(join(tmpdir(), "screenshot-"));
+  const browser = await chromium.launchPersistentContext(profile, {
+    executablePath: options.chromium,
+    headless: true,
+    args: FLAGS,
+    viewport: { width: 1500, height: 1300 },
+  });
+  try {
+    const page = await browser.newPage();
+    await picture(page, `${page_of}/user-metadata`, "temporal-ui-unit.png", { ready: "Current Details", last: "iframe" });
+    await picture(page, `${page_of}/timeline`, "temporal-ui-timeline.png", { ready: "Show idle time", last: "svg[height]" });
+  } finally {
+    await browser.close();
+    rmSync(profile, { recursive: true, force: true });
+  }
+})().catch((error) => {
+  console.error(error.message);
+  process.exit(1);
+});
