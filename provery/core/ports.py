@@ -22,7 +22,7 @@ from provery.core.types import (
 )
 
 Progress = Callable[[str, float, float], None]
-"""``progress(step, done, total)``: goes into the heartbeat and from there to the UI. Cheap, callable from any thread."""
+"""``progress(step, done, total)``: goes into the heartbeat, and so to the UI. Cheap; any thread may call it."""
 
 
 class ArtifactStore(Protocol):
@@ -140,9 +140,9 @@ class Ledger(Protocol):
     async def claim(
         self, works: Sequence[Work], workflow_id: str = "", *, reopen: bool = True
     ) -> list[UnitRow]:
-        """Insert units that are new, owned by ``workflow_id`` (empty: the unit's own id); return each row as it stands.
+        """Insert units that are new, owned by ``workflow_id`` (empty: the unit's own id); return each row as it is.
 
-        A row that is terminal and whose ``params`` differ, or that FAILED or was CANCELLED, is reopened (status RUNNING,
+        A row that is terminal and whose ``params`` differ, or that FAILED or was CANCELLED, is reopened (RUNNING,
         new owner) when ``reopen``; a DONE row with the same params is returned as it is.
         """
         ...
@@ -160,7 +160,7 @@ class Ledger(Protocol):
         ...
 
     async def finish(self, ends: Sequence[AttemptEnd], done: Sequence[Unit] = ()) -> dict[str, StageResult]:
-        """Close attempts, record their results put-if-absent, mark units ``done``. Returns the winning result per memo key."""
+        """Close attempts, record their results put-if-absent, mark units ``done``; the winning result per memo key."""
         ...
 
     async def forget(self, memo_key: str, *, reason: str) -> None:

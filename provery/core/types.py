@@ -16,7 +16,7 @@ from typing_extensions import TypeAliasType
 
 from provery.core.errors import InvalidInput
 
-Json = TypeAliasType("Json", "None | bool | int | float | str | list[Json] | dict[str, Json]")
+Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
 """A JSON value."""
 
 KEY_LIMIT = 200
