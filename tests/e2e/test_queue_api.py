@@ -110,6 +110,8 @@ async def test_asking_twice_with_an_id_is_asking_once(parts: Bench) -> None:
         await parts.table.fail({id: ("no", None)})
         corrected = await http.post("/proofs", json=REQUEST | {"id": id, "epoch": 2})
         assert corrected.status_code == 202
+        seen = (await http.get(f"/proofs/{id}")).json()
+        assert (seen["status"], seen["error"], seen["request"]["epoch"]) == ("queued", None, 2)
         assert (await parts.jobs.counts())["wait"] == 2
 
 

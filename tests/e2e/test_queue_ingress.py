@@ -321,7 +321,7 @@ async def test_redis_may_die_and_even_forget_everything(tmp_path: Path) -> None:
                     if keeps:
                         await npm.add(id)
                     else:  # accepted by the API: the table has it, whatever Redis says
-                        await parts.table.enqueue(id, REQUEST)
+                        await parts.table.enqueue(id, REQUEST, parts.jobs.name)
                         await parts.jobs.add({"jobId": id, "request": REQUEST})
                         await parts.table.delivered([id])
                 await until(lambda: len(parts.starter.calls) >= 1)

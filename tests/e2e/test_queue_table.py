@@ -45,10 +45,10 @@ def submission(id: str, mark: str = "1") -> Submission:
 
 async def test_the_way_of_a_row(table: JobTable) -> None:
     (id,) = ids(1)
-    fresh, row = await table.enqueue(id, REQUEST)
+    fresh, row = await table.enqueue(id, REQUEST, "q")
     assert (fresh, row.status, row.proof, row.error) == (True, RowStatus.QUEUED, None, None)
     assert datetime.fromisoformat(row.created_at).tzinfo is not None
-    assert (await table.enqueue(id, REQUEST))[0] is False
+    assert (await table.enqueue(id, REQUEST, "q"))[0] is False
     assert (await table.admit({id: REQUEST}))[id].status is RowStatus.QUEUED
     assert (await table.admit({id: REQUEST}))[id].status is RowStatus.RUNNING
     assert await table.submit([submission(id)]) == {id}
@@ -86,7 +86,12 @@ async def test_done_stays_and_failed_only_moves_on(table: JobTable) -> None:
     assert (admitted.status, admitted.same) == (RowStatus.FAILED, False)
     corrected = await table.get(bad)
     assert corrected is not None
-    assert (corrected.status, corrected.request) == (RowStatus.FAILED, REQUEST)
+    assert (corrected.status, corrected.request, corrected.error) == (RowStatus.RUNNING, REQUEST, None)
+    await table.fail({bad: ("again", None)})
+    assert (await table.admit({bad: REQUEST}))[bad].same
+    tried = await table.get(bad)
+    assert tried is not None
+    assert (tried.status, tried.error) == (RowStatus.FAILED, "again"), "the same request never takes it back"
     await table.submit([submission(bad)])
     proved = await table.get(bad)
     assert proved is not None
@@ -116,21 +121,24 @@ async def test_many_at_once_from_many_sides(table: JobTable) -> None:
 
 async def test_the_outbox_and_what_is_unfinished(table: JobTable) -> None:
     (id,) = ids(1)
-    await table.enqueue(id, REQUEST)
+    await table.enqueue(id, REQUEST, "q")
     soon, past = datetime.now(UTC) + timedelta(seconds=5), datetime.now(UTC) - timedelta(hours=1)
-    assert (await table.undelivered(soon))[id] == REQUEST
-    assert id not in await table.undelivered(past)
+    assert (await table.undelivered("q", soon))[id] == REQUEST
+    assert id not in await table.undelivered("q", past)
+    assert await table.undelivered("another queue", soon) == {}
+    assert id not in await table.unfinished("q", soon)
     await table.delivered([id])
-    assert id not in await table.undelivered(soon)
-    assert (await table.unfinished(soon))[id] == REQUEST
+    assert id not in await table.undelivered("q", soon)
+    assert (await table.unfinished("q", soon))[id] == REQUEST
+    assert await table.unfinished("another queue", soon) == {}
     await table.submit([submission(id)])
-    assert id not in await table.unfinished(soon)
+    assert id not in await table.unfinished("q", soon)
 
 
 async def test_newest_first(table: JobTable) -> None:
     several = ids(5)
     for id in several:
-        await table.enqueue(id, REQUEST)
+        await table.enqueue(id, REQUEST, "q")
     assert [row.id for row in await table.newest(3)] == several[:1:-1]
 
 

@@ -206,7 +206,7 @@ async def test_waiting_ends_as_soon_as_a_producer_adds(sides: Sides) -> None:
     await asyncio.sleep(0.1)
     await sides.theirs.add("a")
     assert await waiting == 0
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 4.0, "not at the end of its time"
 
 
 async def test_a_paused_queue_gives_nothing_and_a_stalled_job_of_it_survives_resume(sides: Sides) -> None:

@@ -47,7 +47,7 @@ def routes(jobs: BullQueue, table: JobTable, *, default_circuit: str = MEMBERSHI
         except InvalidInput as error:
             return _error(400, "bad_request", str(error))
         await table.prepare()
-        fresh, row = await table.enqueue(id, request)
+        fresh, row = await table.enqueue(id, request, jobs.name)
         if not fresh:
             if row.request != request:
                 return _error(

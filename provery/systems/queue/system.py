@@ -5,66 +5,48 @@ Each stage takes one unit or a whole batch; a batch's units of one circuit go to
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from provery.core.errors import (
     ConfigurationError,
-    InvalidInput,
     InvalidKey,
     ProofRejected,
-    ProverCrashed,
     ProveryError,
-    ResourceExhausted,
 )
 from provery.core.ports import (
-    ArtifactStore,
     CircomProver,
-    CircuitFiles,
     CircuitResolver,
     Deps,
-    ItemResult,
-    Progress,
     ProveItem,
     StageContext,
     StageOutput,
     VerifyItem,
     WitnessItem,
 )
-from provery.core.types import ArtifactRef, Json, Stage, Unit, UnitStatus, Work, canonical_json
-from provery.systems.queue.model import Order, Submission
+from provery.core.types import Json, Stage, Unit, UnitStatus, Work, canonical_json
+from provery.systems.queue.model import Submission
 from provery.systems.queue.settings import QueueSettings
-from provery.systems.queue.spec import Shape, check_public
+from provery.systems.queue.spec import Shape
+from provery.systems.queue.stagework import (
+    INPUT,
+    PROOF,
+    PUBLIC,
+    WITNESS,
+    Call,
+    L,
+    Outcome,
+    about_itself,
+    caught,
+    input_of,
+    isolating,
+    json_object,
+    keep_files,
+    order_of,
+    submission_of,
+)
 from provery.systems.queue.table import JobTable
-from provery.systems.queue.wire import check
 from provery.systems.queue.witness import circuit_inputs
-
-L = TypeVar("L")
-Outcome = StageOutput | ProveryError
-INPUT, WITNESS, PROOF, PUBLIC = "input.json", "witness.wtns", "proof.json", "public.json"
-
-
-@dataclass(frozen=True)
-class Call(Generic[L]):
-    """One call of a prover: units of one circuit version, with what was loaded for each."""
-
-    circuit: CircuitFiles
-    prover: CircomProver
-    contexts: Sequence[StageContext]
-    loaded: Sequence[L]
-
-    @property
-    def artifacts(self) -> ArtifactStore:
-        """The store that all units share."""
-        return self.contexts[0].artifacts
-
-    @property
-    def progress(self) -> Progress:
-        """Where progress of the whole call goes."""
-        return self.contexts[0].progress
 
 
 class QueueSystem:
@@ -132,30 +114,30 @@ class QueueSystem:
         """The circuit's inputs, as canonical JSON."""
 
         async def one(context: StageContext) -> StageOutput:
-            order = await _order(context.unit, context.artifacts)
+            order = await order_of(context.unit, context.artifacts)
             version = str(context.unit.params.get("version", ""))
             shape = Shape.of(await self._circuits.manifest(order.circuit, version))
             body = canonical_json(circuit_inputs(order, shape))
             ref = await context.artifacts.put_bytes(body, name=INPUT)
             return StageOutput((ref,), {"circuit": order.circuit, "version": shape.version or version})
 
-        return [await _caught(one(context)) for context in contexts]
+        return [await caught(one(context)) for context in contexts]
 
     async def _witness(self, contexts: Sequence[StageContext]) -> list[Outcome]:
         async def load(context: StageContext) -> dict[str, Json]:
-            return _object(await context.artifacts.read(_input(context, INPUT)), INPUT)
+            return json_object(await context.artifacts.read(input_of(context, INPUT)), INPUT)
 
         async def work(call: Call[dict[str, Json]]) -> list[Outcome]:
             async with call.artifacts.scratch() as folder:
                 items = [WitnessItem(inputs, folder / f"{at}.wtns") for at, inputs in enumerate(call.loaded)]
                 results = await call.prover.witness(call.circuit, items, call.progress)
-                return await _keep(call.artifacts, results, [((item.out, WITNESS),) for item in items])
+                return await keep_files(call.artifacts, results, [((item.out, WITNESS),) for item in items])
 
         return await self._grouped(contexts, load, work)
 
     async def _prove(self, contexts: Sequence[StageContext]) -> list[Outcome]:
         async def load(context: StageContext) -> Path:
-            return await context.artifacts.local(_input(context, WITNESS))
+            return await context.artifacts.local(input_of(context, WITNESS))
 
         async def work(call: Call[Path]) -> list[Outcome]:
             async with call.artifacts.scratch() as folder:
@@ -165,7 +147,7 @@ class QueueSystem:
                 ]
                 results = await call.prover.prove(call.circuit, items, call.progress)
                 made = [((item.proof, PROOF), (item.public, PUBLIC)) for item in items]
-                return await _keep(call.artifacts, results, made)
+                return await keep_files(call.artifacts, results, made)
 
         return await self._grouped(contexts, load, work)
 
@@ -173,7 +155,7 @@ class QueueSystem:
         """Nothing leaves before the pinned key accepts it, and before it is known to be about its own request."""
 
         async def load(context: StageContext) -> VerifyItem:
-            proof, public = _input(context, PROOF), _input(context, PUBLIC)
+            proof, public = input_of(context, PROOF), input_of(context, PUBLIC)
             return VerifyItem(await context.artifacts.local(proof), await context.artifacts.local(public))
 
         async def work(call: Call[VerifyItem]) -> list[Outcome]:
@@ -189,7 +171,7 @@ class QueueSystem:
             outcomes: list[Outcome] = []
             results = await call.prover.verify(call.circuit, call.loaded)
             for context, result in zip(call.contexts, results, strict=True):
-                error = result.error or await _caught(_about_itself(context, shape))
+                error = result.error or await caught(about_itself(context, shape))
                 if isinstance(error, ProofRejected):
                     for ref in context.inputs:
                         await context.artifacts.quarantine(ref, str(error))
@@ -204,7 +186,7 @@ class QueueSystem:
         submissions: list[Submission] = []
         outcomes: list[Outcome] = []
         for context in contexts:
-            made = await _caught(_submission(context))
+            made = await caught(submission_of(context))
             if isinstance(made, Submission):
                 submissions.append(made)
                 outcomes.append(StageOutput(context.inputs))
@@ -225,7 +207,7 @@ class QueueSystem:
         outcomes: dict[int, Outcome] = {}
         groups: dict[tuple[str, str, str], list[tuple[int, L]]] = {}
         for at, context in enumerate(contexts):
-            loaded = await _caught(load(context))
+            loaded = await caught(load(context))
             if isinstance(loaded, ProveryError):
                 outcomes[at] = loaded
                 continue
@@ -242,102 +224,10 @@ class QueueSystem:
                     raise ConfigurationError("this worker has no such prover", value=name, expected=known)
                 files = await self._circuits.resolve(circuit, version)
                 some = [contexts[at] for at in places]
-                results = await _isolating(
+                results = await isolating(
                     Call(files, self._provers[name], some, [value for _, value in members]), work
                 )
             except ProveryError as error:
                 results = [error] * len(places)
             outcomes.update(zip(places, results, strict=True))
         return [outcomes[at] for at in range(len(contexts))]
-
-
-async def _isolating(call: Call[L], work: Callable[[Call[L]], Awaitable[list[Outcome]]]) -> list[Outcome]:
-    """Do a call; where the prover dies over it, halve it until the one that kills it stands alone."""
-    try:
-        return await work(call)
-    except (ProverCrashed, ResourceExhausted) as error:
-        if len(call.contexts) == 1:
-            return [error]
-        half = len(call.contexts) // 2
-        return [
-            outcome
-            for part in (slice(0, half), slice(half, None))
-            for outcome in await _isolating(
-                replace(call, contexts=call.contexts[part], loaded=call.loaded[part]), work
-            )
-        ]
-
-
-async def _caught(work: Awaitable[L]) -> L | ProveryError:
-    try:
-        return await work
-    except ProveryError as error:
-        return error
-
-
-async def _keep(
-    artifacts: ArtifactStore, results: Sequence[ItemResult], made: Sequence[tuple[tuple[Path, str], ...]]
-) -> list[Outcome]:
-    """Store what succeeded, all files in one go, and pair it with its item again."""
-    files = [
-        file for result, files in zip(results, made, strict=True) if result.error is None for file in files
-    ]
-    refs = iter(await artifacts.put_files(files, move=True))
-    return [
-        result.error or StageOutput(tuple(next(refs) for _ in files), usage=result.usage)
-        for result, files in zip(results, made, strict=True)
-    ]
-
-
-def _input(context: StageContext, name: str) -> ArtifactRef:
-    found = next((ref for ref in context.inputs if ref.name == name), None)
-    if found is None:
-        got = ", ".join(ref.name for ref in context.inputs)
-        raise InvalidInput(f"stage {context.given.plan.stage} lacks an input", value=got, expected=name)
-    return found
-
-
-async def _order(unit: Unit, artifacts: ArtifactStore) -> Order:
-    """The unit's order, checked again: a unit may also be started by hand."""
-    request = unit.params.get("request")
-    claim = unit.params.get("artifact")
-    if isinstance(claim, dict):
-        ref = ArtifactRef(str(claim.get("uri")), str(claim.get("sha256")), int(str(claim.get("size"))))
-        request = _object(await artifacts.read(ref), "request.json")
-    order = check(unit.key, request, default_circuit=str(unit.params.get("circuit", "")))
-    if order.circuit != unit.params.get("circuit"):
-        raise InvalidInput("the request names another circuit than its unit", value=order.circuit)
-    return order
-
-
-async def _about_itself(context: StageContext, shape: Shape) -> ProofRejected | None:
-    """Compare the public signals with the request: a valid proof of something else is no result."""
-    order = await _order(context.unit, context.artifacts)
-    wrong = check_public(await _signals(context), shape, order.inputs)
-    if wrong:
-        return ProofRejected(
-            f"the proof is valid for another statement: {wrong}", action="report this: it is a defect"
-        )
-    return None
-
-
-async def _signals(context: StageContext) -> list[str]:
-    raw = json.loads(await context.artifacts.read(_input(context, PUBLIC)))
-    return [str(signal) for signal in raw] if isinstance(raw, list) else []
-
-
-async def _submission(context: StageContext) -> Submission:
-    order = await _order(context.unit, context.artifacts)
-    proof = _object(await context.artifacts.read(_input(context, PROOF)), PROOF)
-    public: Json = dict(order.public)
-    if not order.public:
-        signals: list[Json] = list(await _signals(context))
-        public = {"signals": signals}
-    return Submission(order.id, dict(order.request), public, proof)
-
-
-def _object(body: bytes, name: str) -> dict[str, Json]:
-    value = json.loads(body)
-    if not isinstance(value, dict):
-        raise InvalidInput(f"{name} is not a JSON object")
-    return value

@@ -1,7 +1,8 @@
 """The ``zkp_jobs`` table: what the outside sees of a job. Postgres in production, SQLite by default.
 
-A status moves forward only: queued, running, failed, done. So a redelivery never takes a result back, while a job that
-failed may still come to a proof when its sender adds it again.
+For one request a status moves forward only: queued, running, failed, done. So a redelivery never takes a result back,
+while a job that failed may still come to a proof when it is tried again. Only another request under a failed id begins
+anew.
 """
 
 from __future__ import annotations
@@ -12,55 +13,23 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    JSON,
-    Column,
+    ColumnElement,
     Connection,
-    DateTime,
     Engine,
-    Index,
-    MetaData,
     RowMapping,
-    Table,
-    Text,
-    create_engine,
     delete,
-    event,
-    func,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
-from provery.core.errors import ConfigurationError, InvalidInput, ProveryError, SinkUnavailable, clip
+from provery.core.errors import InvalidInput, ProveryError, SinkUnavailable, clip
 from provery.core.types import Json, digest_json
 from provery.systems.queue.model import Admission, Row, RowStatus, Submission
+from provery.systems.queue.schema import JOBS, OUTBOX, create, open_engine
 
 T = TypeVar("T")
-_ANY_JSON = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
-_TIME = DateTime(timezone=True)
-_META = MetaData()
-JOBS = Table(
-    "zkp_jobs",
-    _META,
-    Column("id", Text, primary_key=True),
-    Column("status", Text, nullable=False),
-    Column("request", _ANY_JSON, nullable=False),
-    Column("public_inputs", _ANY_JSON),
-    Column("proof", _ANY_JSON),
-    Column("error", Text),
-    Column("created_at", _TIME, server_default=func.now()),
-    Column("updated_at", _TIME, server_default=func.now()),
-    Index("zkp_jobs_status_idx", "status"),
-)
-"""Columns and index of the upstream table, which either side may have created."""
-OUTBOX = Table(
-    "zkp_jobs_outbox",
-    _META,
-    Column("id", Text, primary_key=True),
-    Column("created_at", _TIME, nullable=False),
-)
-"""Requests accepted over HTTP that may not have reached Redis yet; written with their row, removed after the add."""
 
 
 class JobTable:
@@ -71,7 +40,7 @@ class JobTable:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
+        self._engine = open_engine(url)
         self._upsert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         # SQLite has one writer: waiting here is cheaper and fairer than its busy handler.
         self._gate = asyncio.Semaphore(1 if self._engine.dialect.name == "sqlite" else 8)
@@ -80,70 +49,65 @@ class JobTable:
     async def prepare(self) -> None:
         """Create the tables unless they exist. Two processes may do so at once."""
         if not self._made:
-            await self._run(_create)
+            await self._run(create)
             self._made = True
 
-    async def enqueue(self, id: str, request: Json) -> tuple[bool, Row]:
-        """Insert an accepted request as queued, with its place in the outbox; returns whether it is new, and the row.
+    async def enqueue(self, id: str, request: Json, queue: str) -> tuple[bool, Row]:
+        """Insert an accepted request as queued, and into the outbox; returns whether it is new, and the row before.
 
-        A failed row with another request is replaced by the corrected one and counts as new.
+        A failed row with another request begins anew for the corrected one.
         """
 
         def work(db: Connection) -> tuple[bool, Row]:
             now = _now()
-            row = self._upsert(JOBS).values(
-                id=id, status=RowStatus.QUEUED, request=request, created_at=now, updated_at=now
-            )
-            fresh = (
-                db.execute(row.on_conflict_do_nothing(index_elements=["id"]).returning(JOBS.c.id)).first()
-                is not None
-            )
+            row = self._upsert(JOBS).values(_values(id, RowStatus.QUEUED, request, now))
+            made = db.execute(row.on_conflict_do_nothing(index_elements=["id"]).returning(JOBS.c.id))
+            fresh = made.first() is not None
             found = _row(db.execute(select(JOBS).where(JOBS.c.id == id)).mappings().one())
             if not fresh and found.status is RowStatus.FAILED and not _same(found.request, request):
-                db.execute(update(JOBS).where(JOBS.c.id == id).values(request=request, updated_at=now))
+                db.execute(
+                    update(JOBS).where(JOBS.c.id == id).values(_renewed(RowStatus.QUEUED, request, now))
+                )
                 fresh = True
             if fresh:
-                db.execute(
-                    self._upsert(OUTBOX)
-                    .values(id=id, created_at=now)
-                    .on_conflict_do_nothing(index_elements=["id"])
-                )
+                entry = self._upsert(OUTBOX).values(id=id, queue=queue, created_at=now)
+                db.execute(entry.on_conflict_do_nothing(index_elements=["id"]))
             return fresh, found
 
         return await self._run(work)
 
     async def delivered(self, ids: Sequence[str]) -> None:
-        """Take requests that reached Redis out of the outbox."""
+        """Note that requests have reached Redis."""
         if ids:
-            await self._run(lambda db: db.execute(delete(OUTBOX).where(OUTBOX.c.id.in_(ids))))
+            sent = update(OUTBOX).where(OUTBOX.c.id.in_(ids)).values(delivered_at=_now())
+            await self._run(lambda db: db.execute(sent))
 
-    async def undelivered(self, older_than: datetime, limit: int = 500) -> dict[str, Json]:
-        """Requests that have waited in the outbox since before ``older_than``, by id."""
+    async def undelivered(self, queue: str, older_than: datetime, limit: int = 500) -> dict[str, Json]:
+        """Requests for ``queue`` since before ``older_than`` that nobody saw reach Redis, by id."""
+        return await self._open(
+            queue, OUTBOX.c.delivered_at.is_(None) & (OUTBOX.c.created_at < older_than), limit
+        )
 
+    async def unfinished(self, queue: str, older_than: datetime, limit: int = 10_000) -> dict[str, Json]:
+        """Requests for ``queue`` that reached Redis before ``older_than`` and have not ended, by id."""
+        return await self._open(queue, OUTBOX.c.delivered_at < older_than, limit)
+
+    async def _open(self, queue: str, which: ColumnElement[bool], limit: int) -> dict[str, Json]:
         def work(db: Connection) -> dict[str, Json]:
             join = select(JOBS.c.id, JOBS.c.request).join(OUTBOX, OUTBOX.c.id == JOBS.c.id)
+            alive = JOBS.c.status.in_([RowStatus.QUEUED, RowStatus.RUNNING])
             found = db.execute(
-                join.where(OUTBOX.c.created_at < older_than).order_by(OUTBOX.c.created_at).limit(limit)
+                join.where(OUTBOX.c.queue == queue, alive, which).order_by(OUTBOX.c.created_at).limit(limit)
             )
             return {row.id: row.request for row in found}
-
-        return await self._run(work)
-
-    async def unfinished(self, older_than: datetime, limit: int = 10_000) -> dict[str, Json]:
-        """Requests of rows that are queued or running and unchanged since ``older_than``, by id."""
-
-        def work(db: Connection) -> dict[str, Json]:
-            open_rows = JOBS.c.status.in_([RowStatus.QUEUED, RowStatus.RUNNING])
-            query = select(JOBS.c.id, JOBS.c.request).where(open_rows, JOBS.c.updated_at < older_than)
-            return {row.id: row.request for row in db.execute(query.order_by(JOBS.c.updated_at).limit(limit))}
 
         return await self._run(work)
 
     async def admit(self, requests: Mapping[str, Json]) -> dict[str, Admission]:
         """Mark jobs as running as their work begins, in one transaction; returns how each row stood.
 
-        A row is inserted where the producer wrote none, and takes over a corrected request where it had failed. A done
-        row, and a row whose request differs while it is queued or running, stays untouched.
+        A row is inserted where the producer wrote none, and begins anew where a failed one is corrected. A done row,
+        and a row whose request differs while it is queued or running, stays untouched.
         """
 
         def work(db: Connection) -> dict[str, Admission]:
@@ -173,7 +137,7 @@ class JobTable:
                 db.execute(update(JOBS).where(waiting).values(status=RowStatus.RUNNING, updated_at=now))
             for id in corrected:
                 failed = (JOBS.c.id == id) & (JOBS.c.status == RowStatus.FAILED)
-                db.execute(update(JOBS).where(failed).values(request=requests[id], updated_at=now))
+                db.execute(update(JOBS).where(failed).values(_renewed(RowStatus.RUNNING, requests[id], now)))
             return stood
 
         return await self._run(work) if requests else {}
@@ -195,7 +159,9 @@ class JobTable:
                 set_={name: put.excluded[name] for name in columns},
                 where=JOBS.c.status != RowStatus.DONE,
             )
-            return {row.id for row in db.execute(put.returning(JOBS.c.id))}
+            written = {row.id for row in db.execute(put.returning(JOBS.c.id))}
+            db.execute(delete(OUTBOX).where(OUTBOX.c.id.in_([s.id for s in submissions])))
+            return written
 
         return await self._run(work) if submissions else set()
 
@@ -220,6 +186,7 @@ class JobTable:
                 where=JOBS.c.status != RowStatus.DONE,
             )
             failed = {row.id for row in db.execute(put.returning(JOBS.c.id))}
+            db.execute(delete(OUTBOX).where(OUTBOX.c.id.in_(ids)))
             rest = [id for id in ids if id not in failed]
             if not rest:
                 return {}
@@ -269,44 +236,6 @@ class JobTable:
                 raise _translated(error, self._engine) from error
 
 
-def _engine(url: str) -> Engine:
-    for scheme in ("postgres://", "postgresql://"):
-        if url.startswith(scheme):
-            url = "postgresql+psycopg://" + url[len(scheme) :]
-    if not url.startswith(("postgresql+psycopg://", "sqlite://")):
-        raise ConfigurationError(
-            "DATABASE_URL names no database that is known",
-            value=url.split("@")[-1],
-            expected="postgres://… or sqlite:///…",
-        )
-    if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": 30})
-        event.listen(engine, "connect", _tune_sqlite)
-        event.listen(engine, "begin", lambda db: db.exec_driver_sql("BEGIN IMMEDIATE"))
-        return engine
-    return create_engine(
-        url, pool_size=8, max_overflow=2, pool_pre_ping=True, connect_args={"connect_timeout": 5}
-    )
-
-
-def _tune_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver's own BEGIN would come too late and without IMMEDIATE
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged proof survives a power cut
-    cursor.close()
-
-
-def _create(db: Connection) -> None:
-    if db.dialect.name == "postgresql":
-        db.exec_driver_sql(
-            "SELECT pg_advisory_xact_lock(718250001)"
-        )  # CREATE … IF NOT EXISTS races with itself
-    _META.create_all(db, checkfirst=True)
-    db.exec_driver_sql("CREATE INDEX IF NOT EXISTS zkp_jobs_status_idx ON zkp_jobs (status)")
-    db.exec_driver_sql("CREATE INDEX IF NOT EXISTS zkp_jobs_created_idx ON zkp_jobs (created_at)")
-
-
 def _translated(error: SQLAlchemyError, engine: Engine) -> ProveryError:
     detail = str(error).partition("\n")[0]
     if isinstance(error, DataError):  # trying again would not help, and would hold up its neighbours
@@ -320,6 +249,11 @@ def _translated(error: SQLAlchemyError, engine: Engine) -> ProveryError:
 
 def _values(id: str, status: RowStatus, request: Json, now: datetime) -> dict[str, Any]:
     return {"id": id, "status": status.value, "request": request, "created_at": now, "updated_at": now}
+
+
+def _renewed(status: RowStatus, request: Json, now: datetime) -> dict[str, Any]:
+    """A failed row that begins anew for a corrected request."""
+    return {"status": status.value, "request": request, "error": None, "updated_at": now}
 
 
 def _now() -> datetime:

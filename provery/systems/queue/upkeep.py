@@ -91,7 +91,9 @@ class Upkeep:
         Adding one twice is harmless: the second job finds its row done, or attaches to its unit.
         """
         now = datetime.now(UTC)
-        waiting = await self._table.undelivered(now - timedelta(seconds=self._settings.reconcile_s))
+        waiting = await self._table.undelivered(
+            self._jobs.name, now - timedelta(seconds=self._settings.reconcile_s)
+        )
         await self._add(waiting)
         await self._table.delivered(list(waiting))
         outages = self._patience.outages
@@ -103,13 +105,13 @@ class Upkeep:
         """Add the jobs of unfinished rows that Redis has lost, as when it came back from an old snapshot."""
         await self.give_back_unseen()
         before = now - timedelta(seconds=self._settings.reconcile_s)
-        unfinished = await self._table.unfinished(before)
+        unfinished = await self._table.unfinished(self._jobs.name, before)
         if not unfinished:
             return
         async for content in self._jobs.contents():
             unfinished.pop(_job_id(content), None)
         if unfinished:  # those that ended between the two looks are neither here nor there
-            still = await self._table.unfinished(before)
+            still = await self._table.unfinished(self._jobs.name, before)
             unfinished = {id: request for id, request in unfinished.items() if id in still}
         if unfinished:
             log.warning("adding %d jobs again that Redis does not know", len(unfinished))
