@@ -30,13 +30,18 @@ func (b *batch[P, J, V, C]) add(n int) {
 	if n == 0 {
 		return
 	}
-	x1, y1, x2, y2 := b.c.slice(b.x1, 0, n), b.c.slice(b.y1, 0, n), b.c.slice(b.x2, 0, n), b.c.slice(b.y2, 0, n)
-	dx, dy := b.c.slice(b.dx, 0, n), b.c.slice(b.dy, 0, n)
+	// vectors go in blocks of eight; what is left over in the last block is computed along and ignored
+	m := min((n+7)&^7, batchPoints)
+	x1, y1, x2, y2 := b.c.slice(b.x1, 0, m), b.c.slice(b.y1, 0, m), b.c.slice(b.x2, 0, m), b.c.slice(b.y2, 0, m)
+	dx, dy := b.c.slice(b.dx, 0, m), b.c.slice(b.dy, 0, m)
 	b.c.sub(dx, x2, x1)
-	b.fix = b.c.zeros(dx, b.fix[:0])
+	b.fix = b.c.zeros(b.c.slice(dx, 0, n), b.fix[:0])
 	if b.infinities {
-		b.fix = b.c.zeros(y1, b.fix)
-		b.fix = b.c.zeros(y2, b.fix)
+		b.fix = b.c.zeros(b.c.slice(y1, 0, n), b.fix)
+		b.fix = b.c.zeros(b.c.slice(y2, 0, n), b.fix)
+	}
+	for i := n; i < m; i++ {
+		b.c.setOne(dx, i)
 	}
 	fixed := make([]P, len(b.fix))
 	for i, at := range b.fix {

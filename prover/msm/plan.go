@@ -9,7 +9,7 @@ func (l Load) Bytes() int64 { return int64(l.G1)*64 + int64(l.G2)*128 }
 // relative costs, in units of one batched G1 addition (measured; docs/native-prover.md)
 const (
 	g2Cost      = 2.6
-	bucketCost  = 2.6 // two additions per bucket, with smaller batches
+	bucketCost  = 3 // two additions per bucket, in smaller batches
 	setBaseCost = 3000
 	narrowest   = 6
 	widest      = 20
