@@ -24,7 +24,7 @@ class EngineStarter:
 
     async def run(self, works: Sequence[Work]) -> AsyncIterator[UnitOutcome]:
         """See :class:`provery.core.ports.Starter`."""
-        for outcome in await self.engine.run_batch(works):
+        async for outcome in self.engine.outcomes(works):
             yield outcome
 
 

@@ -26,7 +26,7 @@ _SENSITIVE = (
 )
 _SECRET_NAME = re.compile(rf"(?:^|[_-]){_SENSITIVE}(?:$|[_-]|s$)", re.IGNORECASE)
 _URL_NAME = re.compile(r"(?:_|^)(?:URL|URI|DSN|ENDPOINT|RPC)$", re.IGNORECASE)
-_NOT_SECRET_NAME = re.compile(r"(?:_PATH|_FILE|_DIR|_LIMIT|_COUNT)$", re.IGNORECASE)
+_NOT_SECRET_NAME = re.compile(r"(?:_PATH|_FILE|_DIR|_LIMIT|_COUNT)$|^(?:OLD)?PWD$", re.IGNORECASE)
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (

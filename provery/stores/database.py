@@ -170,7 +170,10 @@ def explain(error: Exception, name: str) -> ProveryError:
         )
     if isinstance(cause, sqlite3.DataError | psycopg.DataError | OverflowError | UnicodeError):
         return InvalidInput(f"a value does not fit into the ledger: {text}")
-    if isinstance(error, DBAPIError | SQLAlchemyError | sqlite3.Error | psycopg.Error):
+    if isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError):
+        # Our own statement is wrong: no retry will mend it.
+        return ProveryError(f"ledger {name}: {text}", action="report this as a defect")
+    if isinstance(error, DBAPIError | sqlite3.Error | psycopg.Error):
         if isinstance(cause, sqlite3.IntegrityError | psycopg.IntegrityError | psycopg.ProgrammingError):
             return InvalidInput(f"the ledger refuses a row: {text}")
         return LedgerUnavailable(f"ledger {name}: {text}")

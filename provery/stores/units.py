@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Double, Text, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Text,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from provery.core.ports import UnitRow
 from provery.core.types import Plan, Unit, UnitStatus, Work
@@ -24,6 +36,11 @@ _REOPENED_COLUMNS = (
 )  # fmt: skip
 
 
+def _one_of(statuses: Sequence[str]) -> ColumnElement[bool]:
+    """``status in (…)`` written out: SQLAlchemy's expanding list does not go through ``executemany``."""
+    return or_(*(UNITS.c.status == status for status in statuses))
+
+
 class Units:
     """Statements, compiled once, and the transactions made of them. Batches go in key order, against deadlocks."""
 
@@ -33,8 +50,8 @@ class Units:
         may_reopen = and_(
             UNITS.c.id == bindparam("b_id"),
             or_(
-                UNITS.c.status.in_(_AGAIN),
-                and_(UNITS.c.status.in_(TERMINAL), UNITS.c.params_sha256 != bindparam("b_params_sha256")),
+                _one_of(_AGAIN),
+                and_(_one_of(TERMINAL), UNITS.c.params_sha256 != bindparam("b_params_sha256")),
             ),
         )
         self._note_reopened = _note(may_reopen)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from provery.core.ports import Deps, Starter
+    from provery.core.types import Json, Work
     from provery.systems.queue.ingress import QueueIngress
     from provery.systems.queue.system import QueueSystem
 
@@ -22,6 +23,13 @@ def build(deps: Deps) -> QueueSystem:
     from provery.systems.queue.system import QueueSystem
 
     return QueueSystem.from_deps(deps)
+
+
+async def work_for(stream: str, request: dict[str, Json], deps: Deps) -> Work:
+    """A unit of a request that came by hand: with ``id`` its own name, else named by its content."""
+    from provery.systems.queue.planner import work_for as make
+
+    return await make(stream, request, deps)
 
 
 async def build_ingress(

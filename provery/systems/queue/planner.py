@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
-from provery.core.ports import ArtifactStore, CircuitResolver
-from provery.core.types import Json, Unit, Work, canonical_json
+from provery.core.errors import InvalidInput
+from provery.core.ports import ArtifactStore, CircuitResolver, Deps
+from provery.core.types import Json, Unit, Work, canonical_json, check_key, digest_json
 from provery.systems.queue.model import Order
 from provery.systems.queue.plan import plan_for
 from provery.systems.queue.settings import QueueSettings
 from provery.systems.queue.spec import Shape
+from provery.systems.queue.wire import check
 from provery.systems.queue.witness import circuit_inputs
 
 SYSTEM = "queue"
@@ -61,3 +63,21 @@ class Planner:
             self._shapes.clear()
         self._shapes[circuit] = (now, shape)
         return shape
+
+
+async def work_for(stream: str, request: dict[str, Json], deps: Deps) -> Work:
+    """The unit of a request that no queue brought.
+
+    The same request is the same unit: without an ``id`` it is named by the digest of its content.
+
+    Raises:
+        InvalidInput: the request cannot be proved as it stands.
+        UnknownCircuit: no such circuit is registered.
+    """
+    settings = QueueSettings.load(deps.env, deps.home).model_copy(update={"queue_name": stream})
+    body = {name: value for name, value in request.items() if name != "id"}
+    given = request.get("id", digest_json(body)[:32])
+    if not isinstance(given, str):
+        raise InvalidInput("request.id is not text", value=given, expected="a string, or nothing")
+    order = check(check_key(given), body, default_circuit=settings.default_circuit)
+    return await Planner(settings, deps.circuits, deps.artifacts).work(order)
