@@ -15,7 +15,13 @@ MARKS = {
     "paused": "⏸",
     "parked": "🅿️",
     "failed": "❌",
+    "skipped": "⏭",
+    "cancelled": "⏹",
 }
+
+NBSP = "\u00a0"
+_ESCAPES = str.maketrans({c: "\\" + c for c in "\\`*_{}[]<>#|!~"})
+"""Not a regular expression: inside the sandbox each substitution would go through its import hooks."""
 
 
 def stage_rows(
@@ -62,33 +68,52 @@ def markdown(progress: UnitProgress) -> str:
     """The unit's current details: state, stage table with links to artifacts, facts and notes."""
     unit = progress.unit
     lines = [
-        f"**{unit.title or unit.key}** — {progress.status}"
-        + (f": {progress.reason}" if progress.reason else "")
-    ]
-    lines += [
+        f"**{plain(unit.title or unit.key)}** — {progress.status}"
+        + (f": {plain(progress.reason)}" if progress.reason else ""),
         "",
-        "| stage | state | where | prover | shards | seconds | artifacts |",
-        "|---|---|---|---|---|---|---|",
     ]
+    sharded = any(row.shards for row in progress.stages)
+    headings = ["stage", "state", "where", "prover", *(["shards"] if sharded else []), "seconds", "artifacts"]
+    lines += [_row(headings), "|" + "---|" * len(headings)]
     for row in progress.stages:
-        where = f"{row.queue} {row.host}".strip()
-        shards = f"{row.shards_done}/{row.shards}" if row.shards else ""
-        seconds = f"{row.seconds:.3f}" if row.seconds else ""
-        state = f"{MARKS.get(row.status, '')} {row.status}"
-        lines.append(
-            f"| {row.stage} | {state} | {where} | {row.prover} | {shards} | {seconds} | {links(row.outputs)} |"
-        )
+        cells = [
+            row.stage,
+            f"{MARKS.get(row.status, '')} {row.status}",
+            f"{row.queue} {plain(row.host)}".strip(),
+            plain(row.prover),
+            *([f"{row.shards_done}/{row.shards}" if row.shards else ""] if sharded else []),
+            f"{row.seconds:.3f}" if row.seconds else "",
+        ]
+        lines.append(_row([cell.replace(" ", NBSP) for cell in cells] + [links(row.outputs)]))
     if progress.facts:
-        lines += ["", *(f"- {name}: `{value}`" for name, value in sorted(progress.facts.items()))]
+        lines += ["", *(f"- {plain(name)}: {code(value)}" for name, value in sorted(progress.facts.items()))]
     if progress.notes:
-        lines += ["", "Notes:", *(f"- {note}" for note in progress.notes)]
+        lines += ["", "Notes:", "", *(f"- {plain(note)}" for note in progress.notes)]
     return "\n".join(lines)
 
 
 def links(refs: Sequence[ArtifactRef], most: int = 4) -> str:
-    """Artifacts as markdown links with size and the digest's start."""
-    shown = [f"[{ref.name or 'artifact'}]({ref.uri}) {ref.size} B `{ref.sha256[:12]}`" for ref in refs[:most]]
+    """Artifacts as markdown links with size and the digest's start; a line break may only come between two."""
+    shown = [
+        f"[{plain(ref.name or 'artifact')}](<{ref.uri}>){NBSP}{ref.size}{NBSP}B{NBSP}{code(ref.sha256[:8])}"
+        for ref in refs[:most]
+    ]
     return ", ".join(shown) + (f" and {len(refs) - most} more" if len(refs) > most else "")
+
+
+def plain(text: str) -> str:
+    """Text that markdown shows as it is, on one line: titles, reasons and notes carry what senders wrote."""
+    return " ".join(text.split())[:1_000].translate(_ESCAPES)
+
+
+def code(text: str) -> str:
+    """Text as code: nothing in it can end the code or the table cell around it."""
+    return "`" + " ".join(text.split())[:200].replace("`", "'").replace("|", "¦") + "`"
+
+
+def _row(cells: Sequence[str]) -> str:
+    """One table row. The Temporal UI draws tables without a gap between columns: each cell ends with its own."""
+    return "| " + " | ".join(f"{cell}{NBSP}{NBSP}" for cell in cells) + " |"
 
 
 def static_details(unit: Unit, plan: Plan) -> str:

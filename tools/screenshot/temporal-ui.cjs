@@ -37,14 +37,17 @@ async function run(workflow) {
   return executions[0].execution.runId;
 }
 
-/** One picture: the page down to the end of what `last` matches, without the empty rest. */
-async function picture(page, url, file, { ready, last }) {
+/** One picture: the page from `first` (its top without) to the end of what `last` matches, without the empty rest. */
+async function picture(page, url, file, { ready, first, last, below = 16 }) {
   await page.goto(url, { waitUntil: "networkidle" });
   await page.getByText(ready, { exact: true }).first().waitFor();
   await page.waitForTimeout(1500); // the UI draws markdown and timelines after its data has come
   const ends = await page.locator(last).evaluateAll((found) => found.map((each) => each.getBoundingClientRect().bottom));
   const { width, height } = page.viewportSize();
-  const clip = { x: 0, y: 0, width, height: Math.min(height, Math.ceil(Math.max(0, ...ends)) + 16 || height) };
+  const begin = first ? await first(page).boundingBox() : { x: 0, y: 16 };
+  const bottom = Math.min(height, Math.ceil(Math.max(0, ...ends)) + below);
+  const clip = { x: Math.max(0, begin.x - 16), y: Math.max(0, begin.y - 16), width: width - Math.max(0, begin.x - 16),
+    height: bottom - Math.max(0, begin.y - 16) };
   await page.screenshot({ path: join(options.out, file), clip });
   console.log(join(options.out, file));
 }
@@ -62,7 +65,8 @@ async function picture(page, url, file, { ready, last }) {
   try {
     const page = await browser.newPage();
     await picture(page, `${page_of}/user-metadata`, "temporal-ui-unit.png", { ready: "Current Details", last: "iframe" });
-    await picture(page, `${page_of}/timeline`, "temporal-ui-timeline.png", { ready: "Show idle time", last: "svg[height]" });
+    await picture(page, `${page_of}/timeline`, "temporal-ui-timeline.png", {
+      ready: "Show idle time", first: (p) => p.getByRole("heading", { name: "Timeline" }).first(), last: "svg.text-secondary", below: 60 });
   } finally {
     await browser.close();
     rmSync(profile, { recursive: true, force: true });
