@@ -65,7 +65,8 @@ class Child:
         self._gone: asyncio.Future[None] = loop.create_future()
         self.stderr = b""
         env = {k: os.environ[k] for k in _KEEP if k in os.environ} | dict(command.env) | {MARK: self.mark}
-        launcher = (sys.executable, "-I", "-S", str(GUARD), "launch", str(os.getpid()), "--")
+        pipe = guardian.pipe()
+        launcher = (sys.executable, "-I", "-S", str(GUARD), "launch", str(os.getpid()), str(pipe), self.mark)
         self._process = subprocess.Popen(
             launcher + command.argv,
             stdin=subprocess.PIPE,
@@ -74,6 +75,7 @@ class Child:
             env=env,
             cwd=command.cwd,
             start_new_session=True,
+            pass_fds=(pipe,),
         )
         self.pid = self._process.pid
         self.family = Family(self.pid)

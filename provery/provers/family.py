@@ -94,10 +94,14 @@ class Guardian:
         self._pipe = -1
         self._sessions: dict[int, str] = {}
 
+    def pipe(self) -> int:
+        """The guard's input, for a child to announce itself; the guard runs when this returns."""
+        self._tell("\n")
+        return self._pipe
+
     def add(self, session: int, mark: str) -> None:
-        """From now on the session dies with this process."""
+        """Remember a session that announces itself, to tell it to the guard's successor."""
         self._sessions[session] = mark
-        self._tell(f"+{session} {mark}\n")
 
     def remove(self, session: int) -> None:
         """The session has ended; its id may come to mean something else."""
@@ -114,7 +118,7 @@ class Guardian:
                 with contextlib.suppress(OSError):
                     os.waitpid(self._pid, os.WNOHANG)
         else:  # a fork does not own its parent's children
-            self._sessions = {k: v for k, v in self._sessions.items() if line.startswith(f"+{k} ")}
+            self._sessions = {}
         self._start()
         for session, mark in self._sessions.items():
             os.write(self._pipe, f"+{session} {mark}\n".encode())

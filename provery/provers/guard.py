@@ -1,8 +1,8 @@
 """Child-side half of process control; a script run by path, so it imports nothing but the standard library.
 
-``guard.py launch PARENT … -- PROGRAM …`` becomes PROGRAM, tied to PARENT: the kernel kills it when PARENT dies. It is a
-separate program because ``preexec_fn`` forks the whole worker and runs Python between fork and exec, which may deadlock
-beside the threads of the Temporal SDK.
+``guard.py launch PARENT PIPE MARK PROGRAM …`` becomes PROGRAM, tied to PARENT: the kernel kills it when PARENT dies.
+It is a separate program because ``preexec_fn`` forks the whole worker and runs Python between fork and exec, which may
+deadlock beside the threads of the Temporal SDK.
 
 ``guard.py watch PARENT`` outlives PARENT and then kills what the kernel does not: grandchildren. It reads
 ``+SESSION MARK`` and ``-SESSION`` lines; when its input ends or PARENT exits, it kills every session still listed.
@@ -65,20 +65,25 @@ def _marked(pid: str, marks: set[bytes]) -> bool:
         return False
 
 
-def launch(parent: int, argv: list[str]) -> None:
-    """Tie this process to its parent, then become ``argv``."""
+def launch(parent: int, pipe: int, mark: str, argv: list[str]) -> None:
+    """Tie this process to its parent, tell the watcher, then become ``argv``."""
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above took effect
         os._exit(128 + signal.SIGKILL)
+    # Told by the child itself, so that there is no moment in which it has descendants that nobody knows of.
+    with contextlib.suppress(OSError):
+        os.write(pipe, f"+{os.getpid()} {mark}\n".encode())
+        os.close(pipe)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(_OOM_SCORE)
     with contextlib.suppress(Exception):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold witnesses
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would pass that on
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
@@ -124,7 +129,7 @@ def _note(sessions: dict[int, str], line: str) -> None:
 def main(argv: list[str]) -> None:
     """Run the sub-command named first."""
     if argv[0] == "launch":
-        launch(int(argv[1]), argv[argv.index("--") + 1 :])
+        launch(int(argv[1]), int(argv[2]), argv[3], argv[4:])
     else:
         watch(int(argv[1]))
 
