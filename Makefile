@@ -31,7 +31,7 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt faults bench lock tools-s3 clean
+.PHONY: help setup run test lint fmt faults bench lock tools-s3 rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,12 @@ $(HOMEDIR)/bin/versitygw: | $(STAMPS)/python
 	@mkdir -p $(HOMEDIR)/bin
 	GOBIN=$(CURDIR)/$(HOMEDIR)/bin GOFLAGS= go install -trimpath -ldflags '-s -w' $(VERSITYGW)
 
+rapidsnark: $(HOMEDIR)/bin/rapidsnark-prove ## Link the optional rapidsnark prover (needs a C compiler)
+
+$(HOMEDIR)/bin/rapidsnark-prove: | $(STAMPS)/python
+	@mkdir -p $(HOMEDIR)/bin
+	cd bench/groth16/rapidsnark && CGO_ENABLED=1 go build -trimpath -o $(CURDIR)/$@ .
+
 # ---------------------------------------------------------------- daily work
 
 run: setup ## Start everything and prove demo jobs (ONCE=1: then exit; FAST=1: fewer jobs)
@@ -99,7 +105,7 @@ fmt: setup ## Rewrite the code in the project's format
 	@if [ -f go.mod ]; then $(GOFMT) -w prover provery; fi
 
 faults: setup tools-s3 ## Kill every part at every stage boundary; writes bench/results/faults.json
-	$(PY) -m bench.faults $(ARGS)
+	$(PY) -m tests.faults $(ARGS)
 
 bench: setup ## Measure; writes bench/results/latest.json
 	$(PY) -m bench $(ARGS)

@@ -2,9 +2,10 @@
 
     GATES=dir python -m tests.faults.gated --queue cpu
 
-At each boundary it looks for ``dir/hold-<boundary>``; while that file is there it has written ``dir/reached-<boundary>``
-and waits. Boundaries: ``before-<stage>`` (nothing done), ``mid-<stage>`` (artifacts stored, nothing in the ledger) and
-``after-<stage>`` (in the ledger, Temporal not told).
+At each boundary it looks for ``dir/hold-<boundary>``; while that file is there it has written
+``dir/reached-<boundary>`` and waits. Boundaries: ``before-<stage>`` (its attempt is open, nothing is done),
+``mid-<stage>`` (artifacts or rows are written, nothing is in the ledger) and ``after-<stage>`` (in the ledger, Temporal
+not told).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ GATES = Path(os.environ["GATES"])
 
 async def gate(name: str) -> None:
     """Wait at a boundary for as long as it is held."""
-    while os.path.exists(GATES / f"hold-{name}"):
+    hold = os.fspath(GATES / f"hold-{name}")
+    while os.path.exists(hold):
         (GATES / f"reached-{name}").touch()
         await asyncio.sleep(0.01)
 
@@ -35,12 +37,12 @@ def install() -> None:
     succeeded = Memo._succeeded
 
     async def gated_compute(self: Memo, todo: Sequence[tuple[StageContext, Any]]) -> Any:
-        stage = todo[0][0].given.plan.stage.value if todo else ""
-        if todo:
-            await gate(f"before-{stage}")
+        if not todo:
+            return await compute(self, todo)
+        stage = todo[0][0].given.plan.stage.value
+        await gate(f"before-{stage}")
         results = await compute(self, todo)
-        if todo:
-            await gate(f"after-{stage}")
+        await gate(f"after-{stage}")
         return results
 
     async def gated_succeeded(self: Memo, context: StageContext, *args: Any) -> Any:
@@ -49,7 +51,7 @@ def install() -> None:
         return end
 
     Memo._compute = gated_compute  # type: ignore[method-assign]
-    Memo._succeeded = gated_succeeded  # type: ignore[method-assign]
+    Memo._succeeded = gated_succeeded  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

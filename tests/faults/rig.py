@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import redis.asyncio as redis_client
+from psycopg.rows import dict_row
+from redis.exceptions import RedisError
 
-from provery.core.types import Unit
-from provery.local.process import Process
+from provery.core.errors import ProveryError
+from provery.core.types import Json, Unit
+from provery.local import toolchain
+from provery.local.process import Process, free_port
 from provery.local.servers import PostgresServer, RedisServer, S3Server, TemporalServer
-from provery.provers.circuits import CircuitRegistry
+from provery.local.supervisor import WorkerProcess
 from provery.stores.artifacts import open_store
 from provery.stores.ledger import SqlLedger, open_ledger
 from provery.systems.queue.bullmq import BullQueue
 from provery.systems.queue.table import JobTable
+from tests.e2e.provers_support import CACHE, MEMBERSHIP, registry
+from tests.faults import processes
 
 ROLES = {
     "worker-orchestrate": ("--queue", "orchestrate"),
@@ -33,25 +39,29 @@ ROLES = {
 }
 SERVERS = ("temporal", "redis", "postgres", "s3")
 CHAIN = Path(__file__).parent / "chain.circom"
+REVIVAL_S = 0.2
+"""A dead process is started again this much later: the supervisor's shortest pause."""
+
+_WATCH = """
+create table fault_changes (n bigserial primary key, id text, was text, now text);
+create function fault_note() returns trigger language plpgsql as $$ begin
+    insert into fault_changes (id, was, now)
+        values (new.id, case when tg_op = 'UPDATE' then old.status end, new.status);
+    return new;
+end $$;
+create trigger fault_watch after insert or update on zkp_jobs for each row execute function fault_note();
+"""
 
 
-class Worker(Process):
+class Worker(WorkerProcess):
     """One gated worker process."""
 
-    ready_s = 60.0
-
-    def __init__(self, name: str, args: Sequence[str], env: dict[str, str], home: Path) -> None:
-        super().__init__(log=home / "logs" / f"{name}.log")
-        self.name, self.args, self.env = name, args, env
-
     def argv(self) -> Sequence[str]:
-        return [sys.executable, "-m", "tests.faults.gated", *self.args, "--port", "0"]
+        return [sys.executable, "-m", "tests.faults.gated", *self._arguments, "--port", str(self.port)]
 
-    def environment(self) -> dict[str, str]:
-        return self.env
-
-    async def ready(self) -> bool:
-        return True
+    def change(self, env: Mapping[str, str]) -> None:
+        """Variables for its next start."""
+        self._env |= env
 
 
 @dataclass
@@ -59,163 +69,213 @@ class Rig:
     """Everything running, and the hands to break it."""
 
     home: Path
-    gates: Path
-    servers: dict[str, Process]
-    workers: dict[str, Worker]
+    servers: Mapping[str, Process]
+    workers: Mapping[str, Worker]
     ledger: SqlLedger
     table: JobTable
-    queue: BullQueue
     redis_url: str
+    database_url: str
+    express: bool = False
+    killed: set[str] = field(default_factory=set)
+    """Processes that were killed and not yet started again."""
+    keep: bool = False
+    """Whether its directory is to stay, for somebody to look into the logs."""
+
+    # gates
 
     def hold(self, boundary: str) -> None:
         (self.gates / f"hold-{boundary}").touch()
 
-    def release(self, boundary: str) -> None:
-        for kind in ("hold", "reached"):
-            (self.gates / f"{kind}-{boundary}").unlink(missing_ok=True)
+    def release(self) -> None:
+        """Let everybody go on."""
+        for file in self.gates.iterdir():
+            file.unlink(missing_ok=True)
 
     def reached(self, boundary: str) -> bool:
         return (self.gates / f"reached-{boundary}").exists()
 
-    async def add(self, job: str, request: dict[str, Any]) -> None:
-        await self.queue.add({"jobId": job, "request": request})
+    @property
+    def gates(self) -> Path:
+        return self.home / "gates"
 
-    async def break_(self, victim: str) -> None:
-        """SIGKILL the victim; the prover is the child of the cpu worker."""
-        if victim == "prover":
-            for pid in provers():
-                os.kill(pid, signal.SIGKILL)
-        else:
-            await self.process(victim).kill()
-
-    async def mend(self, victim: str) -> None:
-        """Start the victim again, as a supervisor would; the pool restarts provers itself."""
-        if victim != "prover":
-            await self.process(victim).start()
+    # processes
 
     def process(self, name: str) -> Process:
-        return self.servers.get(name) or self.workers[name]
+        return self.servers[name] if name in self.servers else self.workers[name]
+
+    async def kill(self, victim: str) -> float:
+        """SIGKILL; returns when. The prover is the child of the cpu worker."""
+        at = time.time()
+        if victim == "prover":
+            for pid in processes.provers(self.home):
+                os.kill(pid, signal.SIGKILL)
+        else:
+            self.killed.add(victim)
+            await self.process(victim).kill()
+        return at
+
+    async def mend(self) -> None:
+        """Start what was killed again, on the same data and port; the pool restarts provers itself."""
+        for name in sorted(self.killed):
+            await self.process(name).start()
+            self.killed.discard(name)
+
+    @property
+    def collapsed(self) -> list[str]:
+        """What ended although nobody killed it."""
+        everything = {**self.servers, **self.workers}
+        return [name for name, p in everything.items() if not p.alive and name not in self.killed]
+
+    async def orphans(self, patience_s: float = 2.0) -> list[int]:
+        """Processes that still are without their parent when a killed worker's children must be gone."""
+        deadline = time.monotonic() + patience_s
+        while (left := processes.orphans(self.home)) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        return left
+
+    async def use(self, *, express: bool) -> None:
+        """Choose the plan of jobs to come: stage by stage, or all stages of a batch in one activity."""
+        if express != self.express:
+            ingress = self.workers["ingress"]
+            await ingress.stop()
+            ingress.change({"PROVERY_QUEUE_EXPRESS": str(int(express))})
+            await ingress.start()
+            self.express = express
+
+    # what can be seen
+
+    async def add(self, job: str, request: Mapping[str, Json]) -> str:
+        """Add a job as a producer does; returns BullMQ's id."""
+        queue = BullQueue(self.redis_url, "prove")  # of its own: a connection from before a kill is dead
+        try:
+            return await queue.add({"jobId": job, "request": dict(request)})
+        finally:
+            await queue.close()
 
     async def status(self, job: str) -> str:
-        """The job's row, or nothing while the database is away."""
+        """Status of the job's row; nothing while the database is away."""
         try:
             row = await self.table.get(job)
-        except Exception:
+        except ProveryError:
             return ""
         return row.status if row is not None else ""
 
     async def audit(self, job: str) -> dict[str, Any]:
         return await self.ledger.audit(Unit("queue", "prove", job))
 
-    async def events(self) -> list[dict[str, str]]:
-        """The queue's event stream."""
-        client = redis_client.from_url(self.redis_url, decode_responses=True)
+    async def changes(self, jobs: Sequence[str]) -> list[dict[str, Any]]:
+        """Every write of these jobs' rows."""
+        return await self.sql(
+            "select id, was, now from fault_changes where id = any(%s) order by n", list(jobs)
+        )
+
+    async def rows(self, jobs: Sequence[str]) -> dict[str, dict[str, Any]]:
+        found = await self.sql("select id, status, proof, error from zkp_jobs where id = any(%s)", list(jobs))
+        return {row["id"]: row for row in found}
+
+    async def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        connecting = psycopg.AsyncConnection.connect(self.database_url, row_factory=dict_row, autocommit=True)
+        async with await connecting as connection:
+            found = await connection.execute(statement, values)
+            return await found.fetchall() if found.description else []
+
+    async def events(self, after: str = "-") -> list[dict[str, Any]]:
+        """The queue's events behind one of them, each with its own ``id`` and time ``at``."""
+        async with redis_client.from_url(self.redis_url, decode_responses=True) as client:
+            key = "bull:prove:events"
+            found: Any = await client.xrange(key, min="-" if after == "-" else f"({after}")
+        return [{"jobId": "", **fields, "id": id, "at": int(id.split("-")[0]) / 1000} for id, fields in found]
+
+    async def held(self, ids: Sequence[str]) -> list[str] | None:
+        """Which of these jobs Redis still has, the failed ones too; None while it is away."""
         try:
-            return [fields for _, fields in await client.xrange("bull:prove:events")]
-        finally:
-            await client.aclose()
-
-    async def open_jobs(self) -> dict[str, int]:
-        """Jobs that Redis still holds, by state."""
-        return {state: n for state, n in (await self.queue.counts()).items() if n}
-
-
-def provers() -> list[int]:
-    """Process ids of every prover program on this machine that belongs to our session."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if command and command[0].endswith(b"provery-prover"):
-                found.append(int(entry.name))
-    return found
-
-
-def orphans(rig: Rig) -> list[int]:
-    """Provers that hang under no live worker of the rig."""
-    workers = {w.pid for w in rig.workers.values()}
-    return [pid for pid in provers() if not workers & set(_ancestors(pid))]
-
-
-def _ancestors(pid: int) -> list[int]:
-    line = []
-    while pid > 1:
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, IndexError):
-            break
-        line.append(pid)
-    return line
+            async with redis_client.from_url(self.redis_url) as client:
+                return [id for id in ids if await client.exists(f"bull:prove:{id}")]
+        except (RedisError, OSError):
+            return None
 
 
 @asynccontextmanager
-async def rig(home: Path) -> AsyncIterator[Rig]:
-    """Start the whole stack, with the circuits registered."""
-    gates = home / "gates"
-    gates.mkdir(parents=True, exist_ok=True)
-    servers: dict[str, Process] = {
-        "temporal": TemporalServer(home),
-        "redis": RedisServer(home),
-        "postgres": PostgresServer(home, fsync=False),
-        "s3": S3Server(home),
-    }
+async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
+    """Start the whole stack, with the circuits registered.
+
+    Args:
+        home: Where all of it lives.
+        settings: Environment variables of the workers that are to differ from production's defaults.
+    """
+    (home / "gates").mkdir(parents=True, exist_ok=True)
+    temporal, redis = TemporalServer(home), RedisServer(home)
+    postgres, s3 = PostgresServer(home, fsync=False), S3Server(home)
+    servers: dict[str, Process] = {"temporal": temporal, "redis": redis, "postgres": postgres, "s3": s3}
     async with AsyncExitStack() as held:
         for server in servers.values():
             await held.enter_async_context(server)
-        temporal, redis, postgres, s3 = servers.values()
-        assert isinstance(temporal, TemporalServer)
-        assert isinstance(redis, RedisServer)
-        assert isinstance(postgres, PostgresServer)
-        assert isinstance(s3, S3Server)
         env = {
-            **os.environ,
             **temporal.env,
             **s3.env,
-            "GATES": str(gates),
+            "GATES": str(home / "gates"),
             "PROVERY_HOME": str(home),
             "PROVERY_LEDGER_URL": postgres.url,
             "PROVERY_ARTIFACTS_URL": s3.artifacts_url,
             "DATABASE_URL": postgres.url,
             "REDIS_URL": redis.url,
-            "WORKER_CONCURRENCY": "4",
+            "WORKER_CONCURRENCY": "12",
             "PROVERY_QUEUE_EXPRESS": "0",
-            "PROVERY_QUEUE_LOCK_MS": "6000",
-            "PROVERY_QUEUE_STALLED_INTERVAL_MS": "2000",
-            "PYTHONPATH": os.getcwd(),
+            "PROVERY_DRAIN_S": "2",
+            **{v: str(toolchain.find(tool)) for v, tool in _TOOLS},
+            **settings,
         }
-        ledger = open_ledger(postgres.url)
+        ledger = await asyncio.to_thread(open_ledger, postgres.url)
         held.push_async_callback(ledger.close)
-        store = open_store(s3.artifacts_url, cache=home / "cache", env=env)
-        circuits = CircuitRegistry(ledger.catalog, store, env=env, home=home)
-        await circuits.add_source("chain", CHAIN)
+        await _register(ledger, s3, env, home)
         table = JobTable(postgres.url)
-        await table.prepare()
         held.push_async_callback(table.close)
-        queue = BullQueue(redis.url, "prove")
-        held.push_async_callback(queue.close)
-        workers = {name: Worker(name, args, env, home) for name, args in ROLES.items()}
-        for worker in workers.values():
-            await held.enter_async_context(worker)
-        yield Rig(home, gates, servers, workers, ledger, table, queue, redis.url)
+        await table.prepare()
+        workers = {name: Worker(name, args, free_port(), env, home) for name, args in ROLES.items()}
+        made = Rig(home, servers, workers, ledger, table, redis.url, postgres.url)
+        await made.sql(_WATCH)
+        held.push_async_callback(_end, workers.values())
+        await asyncio.gather(*(worker.start() for worker in workers.values()))
+        yield made
 
 
-async def until(check: Any, timeout_s: float) -> float | None:
-    """Seconds until a check (plain or awaitable) holds; None when it never does."""
-    began = time.monotonic()
-    while time.monotonic() - began < timeout_s:
+_TOOLS = (("PROVERY_NODE_BIN", "node"), ("PROVERY_PROVER_BIN", "provery-prover"))
+
+
+async def _register(ledger: SqlLedger, s3: S3Server, env: Mapping[str, str], home: Path) -> None:
+    """Bring the circuits in, compiled and set up once per source and kept between runs."""
+    store = open_store(s3.artifacts_url, cache=home / "cache" / "artifacts", env=env)
+    try:
+        async with registry(CACHE) as made:
+            for name, source in (("chain", CHAIN), ("membership", MEMBERSHIP)):
+                manifest = await made.add_source(name, source)
+                files = await made.resolve(name, str(manifest["version"]))
+                paths = {"r1cs": files.r1cs, "wasm": files.wasm, "zkey": files.zkey, "vkey": files.vkey}
+                given = [(path, f"{name}/{role}") for role, path in paths.items() if path is not None]
+                refs = await store.put_files(given)
+                artifacts: dict[str, Json] = {
+                    role: dict(vars(ref)) for role, ref in zip(paths, refs, strict=True)
+                }
+                await ledger.catalog.add(name, {**manifest, "artifacts": artifacts})
+    finally:
+        await store.close()
+
+
+async def _end(workers: Iterable[Worker]) -> None:
+    await asyncio.gather(*(worker.kill() for worker in workers))
+
+
+async def until(
+    check: Callable[[], Awaitable[object] | object], timeout_s: float, every_s: float = 0.05
+) -> bool:
+    """Whether a check, plain or awaitable, comes to hold in time."""
+    deadline = time.monotonic() + timeout_s
+    while True:
         value = check()
-        if asyncio.iscoroutine(value):
+        if isinstance(value, Awaitable):
             value = await value
         if value:
-            return time.monotonic() - began
-        await asyncio.sleep(0.02)
-    return None
-
-
-def dump(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write the table of results."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("[\n" + ",\n".join(" " + json.dumps(row) for row in rows) + "\n]\n")
+            return True
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(every_s)
