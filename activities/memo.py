@@ -59,6 +59,7 @@ class Where:
     worker: str
     host: str
     number: int
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ class Memo:
             host=where.host,
             started_at=time.time(),
             prover=given.plan.prover,
+            device=where.device,
             generation=given.plan.generation,
         )
 

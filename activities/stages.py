@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,17 @@ from activities.heartbeat import Heartbeat
 from activities.memo import Memo, Where
 from provery.core.errors import HandedBack, ProveryError, Retry
 from provery.core.stages import Conclusion, DiscoverInput, DiscoverResult, ExpressInput, ExpressResult
-from provery.core.types import StageInput, StageResult
+from provery.core.types import StageInput, StagePlan, StageResult
+from provery.provers.process import Limits, limits
+
+
+def limits_of(plans: Sequence[StagePlan]) -> Limits:
+    """What a prover child may use for these stages: the smallest memory cap that a plan sets, the longest time.
+
+    Temporal's start-to-close time-out would only abandon the child; here it is killed when its time is over.
+    """
+    caps = [plan.memory_mb for plan in plans if plan.memory_mb]
+    return Limits(max((plan.timeout_s for plan in plans), default=0.0), min(caps, default=0) << 20)
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,8 @@ class Stages:
 
     memo: Memo
     identity: str
+    device: str = ""
+    """Devices that this worker has leased."""
 
     @activity.defn(name="fetch")
     async def fetch(self, given: StageInput) -> StageResult:
@@ -61,6 +73,7 @@ class Stages:
         """See :func:`provery.core.stages.express`."""
         try:
             async with Heartbeat() as beat:
+                limits.set(limits_of([s for work in given.works for s in work.plan.stages]))
                 outcomes = await run_express(self.memo, given.works, self._where(), beat.progress)
         except asyncio.CancelledError:
             raise self._cancelled() from None
@@ -112,6 +125,7 @@ class Stages:
         where = self._where()
         try:
             async with Heartbeat() as beat:
+                limits.set(limits_of([given.plan]))
                 (result,) = await self.memo.run([given], where, beat.progress)
         except asyncio.CancelledError:
             raise self._cancelled() from None
@@ -150,4 +164,5 @@ class Stages:
             worker=self.identity,
             host=socket.gethostname(),
             number=info.attempt,
+            device=self.device,
         )

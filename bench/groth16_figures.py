@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import statistics
 import sys
@@ -24,22 +23,24 @@ async def run(home: Path) -> Figures:
     """Measure all circuits."""
     work = toolchain.home() / "bench" / "groth16"
     out = home / "figures.json"
-    arguments = ["--prover", str(toolchain.find("provery-prover")), "--node-modules", str(toolchain.node_modules())]
-    if (rapid := await rapidsnark(work)) is not None:
+    arguments = [
+        "--prover",
+        str(toolchain.find("provery-prover")),
+        "--node-modules",
+        str(toolchain.node_modules()),
+    ]
+    if (rapid := await rapidsnark()) is not None:
         arguments += ["--rapidsnark", str(rapid)]
     await call(sys.executable, str(HERE / "compare.py"), *arguments, "--work", str(work), "--out", str(out))
     return {name: _short(one) for name, one in _read(out).items()}
 
 
-async def rapidsnark(work: Path) -> Path | None:
+async def rapidsnark() -> Path | None:
     """Link the rapidsnark program; None without a C compiler."""
     if shutil.which("cc") is None and shutil.which("gcc") is None:
         return None
-    binary = work / "rapidsnark-prove"
-    if not binary.exists():
-        env = {**os.environ, "CGO_ENABLED": "1", "GOFLAGS": "-mod=readonly"}
-        await call(str(toolchain.find("go")), "build", "-o", str(binary), ".", cwd=HERE / "rapidsnark", env=env)
-    return binary
+    await call("make", "rapidsnark", cwd=toolchain.ROOT)
+    return toolchain.ROOT / ".provery" / "bin" / "rapidsnark-prove"
 
 
 async def call(*argv: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:

@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 import time
+from contextlib import AsyncExitStack
 
 from provery.core.errors import ConfigurationError, ProveryError
-from provery.core.queues import QUEUES
+from provery.core.queues import GPU, QUEUES
 from workers import devices, ingress, logs
 from workers.health import HealthServer
 from workers.queues import QueueSpec, spec
@@ -41,24 +42,27 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 async def main(options: argparse.Namespace) -> None:
     """Build, serve, work, drain."""
     env = os.environ
-    gpus = len(devices.found())
+    gpus = devices.found()
     names = [name for name in options.queue.split(",") if name]
     if not names and not options.ingress:
         raise ConfigurationError(
             "nothing to do", expected="--queue or --ingress", action="name a queue to work on"
         )
-    specs = [spec(name, gpus=gpus, slots=options.slots, env=env) for name in names]
+    specs = [spec(name, gpus=len(gpus), slots=options.slots, env=env) for name in names]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
     role = ",".join(names) or f"ingress {options.ingress}"
     proving = sum(s.slots for s in specs if s.name not in ("io", "orchestrate"))
-    environment = await build(env, role, max(proving, 1))
-    try:
+    async with AsyncExitStack() as held:
+        leased: list[devices.Gpu] = []
+        if GPU in names and gpus:
+            slots = sum(s.slots for s in specs if s.name == GPU)
+            leased = await held.enter_async_context(devices.Leases(gpus).per_slot(slots))
+        environment = await build(env, role, max(proving, 1), leased)
+        held.push_async_callback(environment.close)
         await serve(environment, options, specs, stop)
-    finally:
-        await environment.close()
 
 
 async def serve(

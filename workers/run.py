@@ -46,7 +46,7 @@ def deployment(env: Mapping[str, str]) -> WorkerDeploymentConfig | None:
 
 def make_worker(environment: Environment, spec: QueueSpec) -> Worker:
     """One Temporal worker for one queue."""
-    stages = Stages(environment.memo, environment.identity)
+    stages = Stages(environment.memo, environment.identity, environment.device)
     return Worker(
         environment.client,
         task_queue=task_queue(spec.name, environment.env),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from provery.provers.circuits import CircuitRegistry
 from provery.stores.artifacts import open_store
 from provery.stores.ledger import SqlLedger, open_ledger
 from workers import tracing
+from workers.devices import Gpu
 from workers.health import free_port
 
 
@@ -39,6 +40,8 @@ class Environment:
     """Loopback address of the SDK's Prometheus listener."""
     env: Mapping[str, str]
     identity: str
+    device: str = ""
+    """The leased devices, for the audit trail."""
     _systems: dict[str, System] = field(default_factory=dict)
 
     def system(self, name: str) -> System:
@@ -68,13 +71,16 @@ class Environment:
         tracing.stop()
 
 
-async def build(env: Mapping[str, str], role: str, prover_slots: int) -> Environment:
+async def build(
+    env: Mapping[str, str], role: str, prover_slots: int, gpus: Sequence[Gpu] = ()
+) -> Environment:
     """Connect to everything.
 
     Args:
         env: The process environment; see ``docs/configuration.md``.
         role: The worker's queues, for identity and traces.
         prover_slots: Resident prover children this process may have at a time.
+        gpus: Leased devices, one per slot, where the slots have devices.
 
     Raises:
         ConfigurationError: a setting is wrong; the message names it.
@@ -97,11 +103,20 @@ async def build(env: Mapping[str, str], role: str, prover_slots: int) -> Environ
         ledger=ledger,
         catalog=ledger.catalog,
         circuits=circuits,
-        provers=build_provers(env, prover_slots, home),
+        provers=build_provers(env, prover_slots, home, devices=[gpu.device for gpu in gpus]),
         env=env,
         home=home,
     )
-    return Environment(client, ledger, deps, CollectorRegistry(), sdk_metrics, env, identity)
+    return Environment(
+        client,
+        ledger,
+        deps,
+        CollectorRegistry(),
+        sdk_metrics,
+        env,
+        identity,
+        ", ".join(gpu.label for gpu in gpus),
+    )
 
 
 def _home(env: Mapping[str, str]) -> Path:

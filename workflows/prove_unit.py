@@ -89,6 +89,7 @@ class ProveUnit:
         self._turn = False
         self._wake = False
         self._mends = 0
+        self._announced: dict[SearchAttributeKey[str], str] = {}
         self._outcome: UnitOutcome | None = None
 
     @workflow.run
@@ -399,11 +400,20 @@ class ProveUnit:
         if self._at is not stage:
             self._at = stage
             self._show()
-            plan = self._plan.of(stage)
-            workflow.upsert_search_attributes(
-                [_STAGE_KEY.value_set(stage.value)]
-                + ([_PROVER_KEY.value_set(plan.prover)] if plan is not None and plan.prover else [])
-            )
+            self._announce(stage)
+
+    def _announce(self, stage: Stage) -> None:
+        """Let the unit be found by its stage and prover. Whoever started it has announced the first stage."""
+        now = {
+            _STAGE_KEY: stage.value,
+            _PROVER_KEY: self._staged(stage).prover or self._announced.get(_PROVER_KEY, ""),
+        }
+        changed = [
+            key.value_set(value) for key, value in now.items() if value and self._announced.get(key) != value
+        ]
+        if changed and self._announced:
+            workflow.upsert_search_attributes(changed)
+        self._announced = now
 
     # Endings and views
 

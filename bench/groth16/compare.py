@@ -25,6 +25,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 MEMBERSHIP = HERE.parents[1] / "provery/systems/queue/circuit/membership.circom"
@@ -63,6 +64,7 @@ class Tools:
         self.work = Path(arguments.work).resolve()
 
     def snarkjs(self, *words: str | Path) -> list[str]:
+        """Command line of snarkjs."""
         return [self.node, str(self.modules / "snarkjs/build/cli.cjs"), *map(str, words)]
 
 
@@ -74,7 +76,9 @@ def run(command: list[str], folder: Path) -> float:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed ({process.returncode}):\n{output.decode(errors='replace')[-2000:]}")
+        raise SystemExit(
+            f"{' '.join(command)} failed ({process.returncode}):\n{output.decode(errors='replace')[-2000:]}"
+        )
     return usage.ru_utime + usage.ru_stime
 
 
@@ -86,14 +90,15 @@ class Resident:
         self.count = 0
         self.read()
 
-    def read(self) -> dict:
+    def read(self) -> dict[str, Any]:
+        """One line of the child."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise SystemExit("a resident prover ended unexpectedly")
         return json.loads(line)
 
-    def ask(self, **request: object) -> dict:
+    def ask(self, **request: object) -> dict[str, Any]:
         """Send a request and return its result."""
         self.count += 1
         assert self.process.stdin is not None
@@ -105,10 +110,14 @@ class Resident:
             raise SystemExit(f"a resident prover failed: {reply}")
         return reply["result"]
 
-    def prove(self, key: Path, witness: Path, folder: Path, name: str, count: int) -> dict:
+    def prove(self, key: Path, witness: Path, folder: Path, name: str, count: int) -> dict[str, Any]:
         """Make count proofs and return seconds per proof."""
         items = [
-            {"wtns": str(witness), "proof": str(folder / f"{name}.{i}.proof.json"), "public": str(folder / f"{name}.{i}.public.json")}
+            {
+                "wtns": str(witness),
+                "proof": str(folder / f"{name}.{i}.proof.json"),
+                "public": str(folder / f"{name}.{i}.public.json"),
+            }
             for i in range(count)
         ]
         start = time.monotonic()
@@ -117,9 +126,14 @@ class Resident:
         for item in result["items"]:
             if not item["ok"]:
                 raise SystemExit(f"{name}: {item}")
-        return {"cpu_s": result["cpu_s"] / count, "wall_s": wall / count, "peak_rss_bytes": result["peak_rss_bytes"]}
+        return {
+            "cpu_s": result["cpu_s"] / count,
+            "wall_s": wall / count,
+            "peak_rss_bytes": result["peak_rss_bytes"],
+        }
 
     def close(self) -> None:
+        """End the child."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
@@ -142,17 +156,42 @@ def prepare(tools: Tools, circuit: Circuit) -> Path:
     # the signatures keep their linear constraints, as circom does by default; without them (O2) the
     # membership circuit has the thousand constraints that its figure is named for
     level = "--O2" if circuit.kind == "membership" else "--O1"
-    run([*command, level, "--r1cs", "--wasm", "-l", tools.modules.name, "-o", str(folder)], tools.modules.parent)
-    run([tools.node, str(HERE / "inputs.cjs"), str(tools.modules), circuit.kind, str(circuit.count), "input.json"], folder)
+    run(
+        [*command, level, "--r1cs", "--wasm", "-l", tools.modules.name, "-o", str(folder)],
+        tools.modules.parent,
+    )
+    run(
+        [
+            tools.node,
+            str(HERE / "inputs.cjs"),
+            str(tools.modules),
+            circuit.kind,
+            str(circuit.count),
+            "input.json",
+        ],
+        folder,
+    )
     prover = str(tools.prover)
     run([prover, "zkey", "setup", "--r1cs", "circuit.r1cs", "--out", "circuit.zkey"], folder)
     run([prover, "zkey", "export-vkey", "circuit.zkey", "--out", "vkey.json"], folder)
-    run([prover, "witness", "--wasm", "circuit_js/circuit.wasm", "--input", "input.json", "--out", "circuit.wtns"], folder)
+    run(
+        [
+            prover,
+            "witness",
+            "--wasm",
+            "circuit_js/circuit.wasm",
+            "--input",
+            "input.json",
+            "--out",
+            "circuit.wtns",
+        ],
+        folder,
+    )
     (folder / "done").touch()
     return folder
 
 
-def measure(tools: Tools, circuit: Circuit, rounds: int) -> dict:
+def measure(tools: Tools, circuit: Circuit, rounds: int) -> dict[str, Any]:
     """Run all provers for some rounds and return the raw figures."""
     folder = prepare(tools, circuit)
     key, witness = folder / "circuit.zkey", folder / "circuit.wtns"
@@ -167,16 +206,36 @@ def measure(tools: Tools, circuit: Circuit, rounds: int) -> dict:
     for _ in range(rounds):
         row = {"provery": ours.prove(key, witness, folder, "provery", circuit.proofs_per_round)}
         start = time.monotonic()
-        cpu = run(tools.snarkjs("groth16", "prove", key, witness, "snarkjs.proof.json", "snarkjs.public.json"), folder)
+        cpu = run(
+            tools.snarkjs("groth16", "prove", key, witness, "snarkjs.proof.json", "snarkjs.public.json"),
+            folder,
+        )
         row["snarkjs"] = {"cpu_s": cpu, "wall_s": time.monotonic() - start}
         if rapid:
             row["rapidsnark"] = rapid.prove(key, witness, folder, "rapidsnark", circuit.proofs_per_round)
         table.append(row)
-        print(circuit.name, {name: round(figures["cpu_s"], 4) for name, figures in row.items()}, file=sys.stderr)
+        print(
+            circuit.name, {name: round(figures["cpu_s"], 4) for name, figures in row.items()}, file=sys.stderr
+        )
     for proof in folder.glob("*.proof.json"):
         public = proof.with_name(proof.name.replace(".proof.", ".public."))
-        run([str(tools.prover), "verify", "--vkey", "vkey.json", "--public", str(public), "--proof", str(proof)], folder)
-    run(tools.snarkjs("groth16", "verify", "vkey.json", "provery.0.public.json", "provery.0.proof.json"), folder)
+        run(
+            [
+                str(tools.prover),
+                "verify",
+                "--vkey",
+                "vkey.json",
+                "--public",
+                str(public),
+                "--proof",
+                str(proof),
+            ],
+            folder,
+        )
+    run(
+        tools.snarkjs("groth16", "verify", "vkey.json", "provery.0.public.json", "provery.0.proof.json"),
+        folder,
+    )
     ours.close()
     if rapid:
         rapid.close()
@@ -185,21 +244,40 @@ def measure(tools: Tools, circuit: Circuit, rounds: int) -> dict:
     return detail
 
 
-def ratio(detail: dict, other: str) -> dict:
+def ratio(detail: dict[str, Any], other: str) -> dict[str, Any]:
+    """Median of the paired ratios, with every round."""
     values = [row[other]["cpu_s"] / row["provery"]["cpu_s"] for row in detail["rounds"]]
-    return {"value": round(statistics.median(values), 3), "unit": f"{other} CPU seconds per provery-prover CPU second",
-            "detail": {"ratios": [round(v, 3) for v in values], **detail}}
+    return {
+        "value": round(statistics.median(values), 3),
+        "unit": f"{other} CPU seconds per provery-prover CPU second",
+        "detail": {"ratios": [round(v, 3) for v in values], **detail},
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     env = os.environ.get
     parser.add_argument("--prover", default=env("PROVERY_PROVER"), help="provery-prover (or PROVERY_PROVER)")
-    parser.add_argument("--node-modules", default=env("PROVERY_NODE_MODULES"), help="folder with snarkjs and circom2 (or PROVERY_NODE_MODULES)")
-    parser.add_argument("--rapidsnark", default=env("PROVERY_RAPIDSNARK"), help="rapidsnark-prove (or PROVERY_RAPIDSNARK)")
-    parser.add_argument("--work", default=env("PROVERY_BENCH_WORK"), help="folder for circuits and keys (or PROVERY_BENCH_WORK)")
+    parser.add_argument(
+        "--node-modules",
+        default=env("PROVERY_NODE_MODULES"),
+        help="folder with snarkjs and circom2 (or PROVERY_NODE_MODULES)",
+    )
+    parser.add_argument(
+        "--rapidsnark", default=env("PROVERY_RAPIDSNARK"), help="rapidsnark-prove (or PROVERY_RAPIDSNARK)"
+    )
+    parser.add_argument(
+        "--work",
+        default=env("PROVERY_BENCH_WORK"),
+        help="folder for circuits and keys (or PROVERY_BENCH_WORK)",
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=[c.name for c in CIRCUITS], action="append", help="only this circuit; repeatable")
+    parser.add_argument(
+        "--only", choices=[c.name for c in CIRCUITS], action="append", help="only this circuit; repeatable"
+    )
     parser.add_argument("--out", help="file for the figures; standard output without it")
     arguments = parser.parse_args()
     for name in ("prover", "node_modules", "work"):

@@ -3,17 +3,19 @@
     python -m tests.replay.record NAME...      (no names: every scenario that has no file yet)
 
 A recorded history is never recorded again: it stands for the units in flight when a new version is deployed. A
-new scenario is a new name. Host names and process ids in a history do not matter to replay; paths are of a temporary folder.
+new scenario is a new name. Host names and process ids do not matter to replay.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import WorkflowFailureError
 
@@ -117,6 +119,13 @@ SCENARIOS: dict[str, Record] = {
 }
 
 
+def scrubbed(value: Any) -> Any:
+    """Without stack traces, which replay does not look at and which hold paths of this machine."""
+    if isinstance(value, dict):
+        return {k: "" if k == "stackTrace" else scrubbed(v) for k, v in value.items()}
+    return [scrubbed(v) for v in value] if isinstance(value, list) else value
+
+
 async def main(names: list[str]) -> None:
     HISTORIES.mkdir(exist_ok=True)
     wanted = names or [n for n in SCENARIOS if not (HISTORIES / f"{n}.json").exists()]
@@ -128,7 +137,7 @@ async def main(names: list[str]) -> None:
                     raise SystemExit(f"{path} exists; a recorded history is never recorded again")
                 workflow_id = await SCENARIOS[name](made)
                 history = await made.client.get_workflow_handle(workflow_id).fetch_history()
-                path.write_text(history.to_json() + "\n")
+                path.write_text(json.dumps(scrubbed(json.loads(history.to_json())), indent=1) + "\n")
                 sys.stdout.write(f"{name}: {len(history.events)} events\n")
 
 
