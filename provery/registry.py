@@ -47,5 +47,7 @@ def load(name: str, env: Mapping[str, str]) -> ModuleType:
         return import_module(known[name])
     except ImportError as error:
         raise ConfigurationError(
-            f"system {name!r} cannot be imported: {error}", value=known[name], action="check the module's name and path"
+            f"system {name!r} cannot be imported: {error}",
+            value=known[name],
+            action="check the module's name and path",
         ) from error
