@@ -9,22 +9,17 @@ from datetime import timedelta
 
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.stages import Stages
 from provery.core.queues import task_queue
 from workers.queues import QueueSpec
 from workers.runtime import Environment
+from workers.sandbox import sandbox
 from workflows.follow_stream import FollowStream
 from workflows.prove_batch import ProveBatch
 from workflows.prove_unit import ProveUnit
 
 WORKFLOWS = [ProveUnit, ProveBatch, FollowStream]
-
-SANDBOX = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules("provery.core", "workflows")
-)
-"""The sandbox stays on; our own modules are not imported again for every workflow, since they hold no state."""
 
 HEARTBEAT_THROTTLE = timedelta(seconds=0.8)
 """A cancel comes back with a heartbeat, and the SDK sends no more than one per this interval."""
@@ -52,7 +47,7 @@ def make_worker(environment: Environment, spec: QueueSpec) -> Worker:
         task_queue=task_queue(spec.name, environment.env),
         workflows=WORKFLOWS if spec.workflows else [],
         activities=stages.all() if spec.activities else [],
-        workflow_runner=SANDBOX,
+        workflow_runner=sandbox(environment.client),
         max_concurrent_activities=spec.slots or None,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

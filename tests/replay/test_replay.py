@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from provery.client.converter import DATA_CONVERTER
-from workers.run import SANDBOX, WORKFLOWS
+from workers.run import WORKFLOWS
+from workers.sandbox import RESTRICTIONS
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
@@ -27,6 +29,7 @@ def test_every_scenario_is_recorded() -> None:
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_replay(path: Path) -> None:
     history = load(path)
-    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=SANDBOX, data_converter=DATA_CONVERTER)
+    runner = SandboxedWorkflowRunner(restrictions=RESTRICTIONS)
+    replayer = Replayer(workflows=WORKFLOWS, workflow_runner=runner, data_converter=DATA_CONVERTER)
     result = await replayer.replay_workflow(history)
     assert result.replay_failure is None
