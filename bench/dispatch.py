@@ -1,5 +1,8 @@
 """Cost of orchestration: a unit of six no-op stages, and the dispatch of one remote stage.
 
+Three shapes take turns, so that they meet the same machine: a unit of six remote stages, the same unit as an express
+plan, and six bare Temporal activities without Provery.
+
 ``dispatch`` is what a unit waits between two stages: from one activity's completion event to the next one's start
 event, which holds a workflow task, its scheduling and the hand-over to a worker in another process.
 """
@@ -7,13 +10,17 @@ event, which holds a workflow task, its scheduling and the hand-over to a worker
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
+import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
+from bench.bare import WORKFLOWS, Bare
 from bench.noop import noop_work
 from bench.results import Figures, figure
 from bench.stack import Stack, stack
@@ -44,26 +51,64 @@ async def gaps(handle: WorkflowHandle[object, UnitOutcome]) -> list[float]:
     return found
 
 
-async def unit(made: Stack, provery: Provery, key: str, took: list[float], dispatch: list[float]) -> None:
+async def unit(
+    made: Stack,
+    provery: Provery,
+    key: str,
+    took: list[float],
+    dispatch: list[float],
+    *,
+    express: bool = False,
+) -> None:
     """Prove one no-op unit and note its times."""
     began = time.perf_counter()
-    (started,) = await provery.start([noop_work(key)])
+    (started,) = await provery.start([noop_work(key, express=express)])
     handle = made.client.get_workflow_handle(started.workflow_id)
     await handle.result()
     took.append((time.perf_counter() - began) * 1000)
-    dispatch += await gaps(handle)
+    if not express:
+        dispatch += await gaps(handle)
+
+
+async def bare(made: Stack, key: str, took: list[float]) -> None:
+    """Run six bare activities and note the time."""
+    began = time.perf_counter()
+    await made.client.execute_workflow(Bare.run, key, id=f"bare/{key}", task_queue=WORKFLOWS)
+    took.append((time.perf_counter() - began) * 1000)
+
+
+@contextlib.asynccontextmanager
+async def bare_workers(made: Stack) -> AsyncIterator[None]:
+    """The floor's two worker processes."""
+    address = made.env["TEMPORAL_ADDRESS"]
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.bare", address, role, env=made.env, stderr=asyncio.subprocess.DEVNULL
+        )
+        for role in ("workflows", "activities")
+    ]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            await process.wait()
 
 
 async def run(home: Path) -> Figures:
     """Measure one unit at a time, then 50 stages a second."""
     async with stack(home, WORKERS) as made:
         provery = Provery(made.client, made.ledger, made.env)
-        for i in range(WARM):
-            await unit(made, provery, f"warm{i}", [], [])
         took: list[float] = []
         alone: list[float] = []
-        for i in range(UNITS):
-            await unit(made, provery, f"one{i}", took, alone)
+        quick: list[float] = []
+        floor: list[float] = []
+        async with bare_workers(made):
+            for i in range(WARM + UNITS):
+                await unit(made, provery, f"one{i}", took, alone)
+                await unit(made, provery, f"express{i}", quick, [], express=True)
+                await bare(made, f"{i}", floor)
+        del took[:WARM], quick[:WARM], floor[:WARM], alone[: WARM * 5]
         loaded: list[float] = []
         began, tasks = time.perf_counter(), []
         for i in range(LOADED_UNITS):
@@ -76,6 +121,15 @@ async def run(home: Path) -> Figures:
             statistics.median(took),
             "ms",
             f"six remote no-op stages, {UNITS} units one at a time; p90 {quantile(took, 0.9):.1f}",
+        ),
+        "unit6_express_p50_ms": figure(
+            statistics.median(quick), "ms", "the same six stages as an express plan: one activity, six memos"
+        ),
+        "unit6_bare_p50_ms": figure(
+            statistics.median(floor), "ms", "six bare Temporal activities on the same server, taking turns"
+        ),
+        "unit6_to_bare_ratio": figure(
+            statistics.median(took) / statistics.median(floor), "ratio", "a unit's time over bare Temporal's"
         ),
         "dispatch_p50_ms": figure(
             statistics.median(alone), "ms", f"{len(alone)} dispatches, one unit at a time"
