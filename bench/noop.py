@@ -113,6 +113,7 @@ def noop_work(
     heartbeat_s: float = 10.0,
     parallel: int = 32,
     fallback_queue: str = "",
+    brief: bool = True,
 ) -> Work:
     """A unit of the no-op system."""
     plans = tuple(
@@ -123,6 +124,7 @@ def noop_work(
             heartbeat_s=heartbeat_s,
             prover="noop" if stage is Stage.PROVE else "",
             fallback_queue=fallback_queue,
+            brief=brief,
         )
         for stage in stages
     )

@@ -89,7 +89,6 @@ class ProveUnit:
         self._turn = False
         self._wake = False
         self._mends = 0
-        self._announced: dict[SearchAttributeKey[str], str] = {}
         self._outcome: UnitOutcome | None = None
 
     @workflow.run
@@ -285,6 +284,7 @@ class ProveUnit:
         self._status, self._reason, self._wake = "parked", reason, False
         self._note(f"parked at {stage}: {reason}")
         self._show()
+        self._announce(stage)
         await self._write(UnitStatus.PARKED, reason, "", stage.value)
         await workflow.wait_condition(lambda: self._wake or self._ordered)
         self._status, self._reason = "running", ""
@@ -395,25 +395,22 @@ class ProveUnit:
         if self._paused:
             self._at = stage
             self._show()
+            self._announce(stage)
             await workflow.wait_condition(lambda: not self._paused or self._ordered)
             self._obey()
         if self._at is not stage:
             self._at = stage
             self._show()
-            self._announce(stage)
+            if not self._staged(stage).brief:
+                self._announce(stage)
 
     def _announce(self, stage: Stage) -> None:
-        """Let the unit be found by its stage and prover. Whoever started it has announced the first stage."""
-        now = {
-            _STAGE_KEY: stage.value,
-            _PROVER_KEY: self._staged(stage).prover or self._announced.get(_PROVER_KEY, ""),
-        }
-        changed = [
-            key.value_set(value) for key, value in now.items() if value and self._announced.get(key) != value
-        ]
-        if changed and self._announced:
+        """Let the unit be found by its stage and prover."""
+        known = workflow.info().typed_search_attributes
+        now = {_STAGE_KEY: stage.value, _PROVER_KEY: self._staged(stage).prover}
+        changed = [key.value_set(value) for key, value in now.items() if value and known.get(key) != value]
+        if changed:
             workflow.upsert_search_attributes(changed)
-        self._announced = now
 
     # Endings and views
 
@@ -431,6 +428,8 @@ class ProveUnit:
         """Write the end down where it counts, then end: failed units fail their workflow, for all to see."""
         self._status, self._reason = status.value, reason
         self._show()
+        if self._at is not None:
+            self._announce(self._at)
         await asyncio.shield(self._write(status, reason, kind, stage))
         outcome = UnitOutcome(self._unit.workflow_id, status, reason, kind, stage)
         if status is UnitStatus.FAILED:

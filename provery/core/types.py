@@ -126,6 +126,8 @@ class StagePlan:
     """Raised by an operator's re-prove; a new generation ignores earlier results."""
     memory_mb: int = 0
     """Memory cap of the prover child, MiB; 0 for the worker's default."""
+    brief: bool = False
+    """Takes milliseconds: not worth an entry in Temporal's search index, unless the unit stops there."""
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,7 @@ async def test_the_ui_alone_explains_a_unit(noop: Engine) -> None:
     await handle.result()
     text = await handle.query("__temporal_workflow_metadata")
     details = text.current_details
-    assert "| prove |" in details
+    assert "| prove" in details
     assert "prove.bin" in details
     assert "file://" in details
     events = (await handle.fetch_history()).events

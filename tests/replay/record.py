@@ -54,7 +54,7 @@ async def moved_after_oom(made: Engine) -> str:
 
 
 async def sharded(made: Engine) -> str:
-    await made.run(noop_work("sharded", params={"shards": 40}))
+    await made.run(noop_work("sharded", params={"shards": 40}, brief=False))
     return "prove/noop/bench/sharded"
 
 

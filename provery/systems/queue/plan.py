@@ -16,10 +16,11 @@ def plan_for(shape: Shape, settings: QueueSettings) -> Plan:
     """
     prover, key = settings.prover, shape.verifying_key
     fallbacks = tuple(name.strip() for name in settings.fallback_provers.split(",") if name.strip())
+    small = 0 < shape.constraints <= settings.express_constraints
     large = CPU_LARGE if settings.prove_queue == CPU else settings.prove_queue
     return Plan(
         stages=(
-            StagePlan(Stage.FETCH, IO, timeout_s=60, attempts=settings.attempts),
+            StagePlan(Stage.FETCH, IO, timeout_s=60, attempts=settings.attempts, brief=True),
             StagePlan(
                 Stage.WITNESS,
                 CPU,
@@ -27,6 +28,7 @@ def plan_for(shape: Shape, settings: QueueSettings) -> Plan:
                 attempts=settings.attempts,
                 prover=prover,
                 fallback_queue=CPU_LARGE,
+                brief=small,
             ),
             StagePlan(
                 Stage.PROVE,
@@ -37,12 +39,19 @@ def plan_for(shape: Shape, settings: QueueSettings) -> Plan:
                 verifying_key=key,
                 fallback_queue=large if large != settings.prove_queue else "",
                 fallback_provers=fallbacks,
+                brief=small,
             ),
             StagePlan(
-                Stage.VERIFY, CPU, timeout_s=120, attempts=settings.attempts, prover=prover, verifying_key=key
+                Stage.VERIFY,
+                CPU,
+                timeout_s=120,
+                attempts=settings.attempts,
+                prover=prover,
+                verifying_key=key,
+                brief=True,
             ),
-            StagePlan(Stage.SUBMIT, IO, timeout_s=60, attempts=settings.attempts),
+            StagePlan(Stage.SUBMIT, IO, timeout_s=60, attempts=settings.attempts, brief=True),
         ),
-        express=settings.express and 0 < shape.constraints <= settings.express_constraints,
+        express=settings.express and small,
         express_queue=settings.prove_queue,
     )
