@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x70726F76
 """Key of the advisory lock under which Postgres is migrated: one process at a time, the others find it done."""
 _VERSION_TABLE = "provery_schema"
+_ALEMBIC = threading.Lock()
+"""Alembic keeps the migration at hand in module globals, so one process migrates one database at a time."""
 
 
 def schema_version(url: str) -> str | None:
@@ -88,7 +91,8 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     config.attributes["version_table"] = _VERSION_TABLE
-    command.upgrade(config, "head")
+    with _ALEMBIC:
+        command.upgrade(config, "head")
 
 
 def _prepare_file(path: Path, name: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,6 +108,12 @@ def test_a_missing_schema_names_the_command(tmp_path: Path) -> None:
     assert not (tmp_path / "l.db").exists(), "asking creates nothing"
     assert schema.migrate(url) == schema.migrate(url) == schema.REVISION
     assert schema.schema_version(url) == schema.REVISION
+
+
+def test_one_process_may_create_several_ledgers_at_once(tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path / str(number)}.db" for number in range(6)]
+    with ThreadPoolExecutor(len(urls)) as threads:
+        assert list(threads.map(schema.migrate, urls)) == [schema.REVISION] * len(urls)
 
 
 def test_a_result_of_an_attempt_keeps_the_attempts_place() -> None:
