@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from activities.memo import Memo, Where
-from provery.core.errors import ProveryError, Retry
+from provery.core.errors import ProveryError, Retry, Superseded
 from provery.core.ports import Progress
 from provery.core.types import STAGES, StageInput, StageResult, UnitOutcome, UnitStatus, Work
 
@@ -29,7 +29,7 @@ class _Run:
     failures: int = 0
     error: ProveryError | None = None
     elsewhere: bool = False
-    """Whether the unit needs its staged plan, because a stage wants a larger queue."""
+    """Whether the unit needs its staged plan, because a stage wants a larger queue or another prover."""
 
     @property
     def given(self) -> StageInput | None:
@@ -47,6 +47,7 @@ class _Run:
         )
 
     def advance(self, result: StageResult) -> None:
+        self.failures = 0
         self.results.append(result)
         self.facts.update(result.facts)
 
@@ -60,6 +61,8 @@ class _Run:
             self.error, self.elsewhere = error, True
         elif error.retry is Retry.BOUNDED and self.failures + 1 < at.attempts:
             self.failures += 1
+        elif error.retry in (Retry.BOUNDED, Retry.ELSEWHERE) and at.fallback_provers:
+            self.error, self.elsewhere = error, True
         else:
             self.error = error
 
@@ -69,7 +72,7 @@ async def run_express(
 ) -> list[UnitOutcome]:
     """Prove units of one system, stage by stage, all units of a stage together.
 
-    An outcome with status ``running`` means that the unit wants its staged plan: a stage ran out of memory here.
+    An outcome with status ``running`` means that the unit wants its staged plan: a larger queue or another prover.
 
     Raises:
         ProveryError: a transient one, when a store or database is away; the activity is retried and resumes.
@@ -110,9 +113,10 @@ async def _outcome(memo: Memo, run: _Run) -> UnitOutcome:
         return UnitOutcome(unit.workflow_id, UnitStatus.DONE, outputs=outputs, facts=run.facts)
     failed = run.work.plan.stages[len(run.results)].stage.value
     reason, kind = str(run.error), run.error.kind
-    stands = await memo.ledger.conclude(unit, UnitStatus.FAILED, reason=reason, error_kind=kind, stage=failed)
-    if stands is UnitStatus.FAILED:
-        await memo.system(unit.system).conclude(unit, UnitStatus.FAILED, reason, kind)
+    status = UnitStatus.SKIPPED if isinstance(run.error, Superseded) else UnitStatus.FAILED
+    stands = await memo.ledger.conclude(unit, status, reason=reason, error_kind=kind, stage=failed)
+    if stands is status:
+        await memo.system(unit.system).conclude(unit, status, reason, kind)
     return UnitOutcome(
         unit.workflow_id, stands, reason=reason, error_kind=kind, stage=failed, facts=run.facts
     )

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from activities.metrics import StageMetrics
-from provery.core.errors import ArtifactError, ProverCrashed, ProveryError, ShardsMissing
+from provery.core.errors import ProverCrashed, ProveryError, ShardsMissing
 from provery.core.ports import (
     ArtifactStore,
     Attempt,
@@ -29,7 +29,7 @@ from provery.core.ports import (
     Usage,
 )
 from provery.core.redact import redact
-from provery.core.types import ArtifactRef, Stage, StageInput, StageResult, memo_key
+from provery.core.types import ArtifactRef, StageInput, StageResult, memo_key
 
 INLINE_SHARDS = 32
 """Shard references that may ride in a workflow's history; more go into one manifest artifact."""
@@ -60,6 +60,9 @@ class Where:
     host: str
     number: int
     device: str = ""
+    activity_id: str = ""
+    cancelled: Callable[[], str] = lambda: "cancelled"
+    """How attempts end that are cut off: an order cancels them, a draining worker hands them back."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Memo:
         attempts = [self._attempt(c, where) for c in ready]
         found = await self._found(attempts)
         todo = [(c, a) for c, a in zip(ready, attempts, strict=True) if a.memo_key not in found]
-        fresh = await self._compute(todo)
+        fresh = await self._compute(todo, where)
         if found:
             self.metrics.reused(givens[0].unit, givens[0].plan.stage, len(found))
         by_key: Mapping[str, StageResult | ProveryError] = {**found, **fresh}
@@ -151,6 +154,7 @@ class Memo:
             prover=given.plan.prover,
             device=where.device,
             generation=given.plan.generation,
+            activity_id=where.activity_id,
         )
 
     async def _found(self, attempts: Sequence[Attempt]) -> dict[str, StageResult]:
@@ -169,7 +173,7 @@ class Memo:
         return {key: replace(result, reused=True, seconds=0.0) for key, result in found.items()}
 
     async def _compute(
-        self, todo: Sequence[tuple[StageContext, Attempt]]
+        self, todo: Sequence[tuple[StageContext, Attempt]], where: Where
     ) -> dict[str, StageResult | ProveryError]:
         if not todo:
             return {}
@@ -182,7 +186,7 @@ class Memo:
         except ProveryError as error:
             produced = [error] * len(contexts)
         except asyncio.CancelledError:
-            await asyncio.shield(self._close_all(todo, "cancelled"))
+            await asyncio.shield(self._close_all(todo, where))
             raise
         except Exception as error:
             # A bug in an adapter: bounded retries, a readable reason, and the neighbours of the batch still end.
@@ -251,19 +255,8 @@ class Memo:
             cost=self.rates.cost(usage),
         )
 
-    async def _close_all(self, todo: Sequence[tuple[StageContext, Attempt]], outcome: str) -> None:
-        now = time.time()
+    async def _close_all(self, todo: Sequence[tuple[StageContext, Attempt]], where: Where) -> None:
+        now, outcome = time.time(), where.cancelled()
         # Without a database the row stays open, and a later attempt marks it lost: a cancel must not wait for it.
         with suppress(ProveryError):
             await self.ledger.finish([AttemptEnd(id=a.id, ended_at=now, outcome=outcome) for _, a in todo])
-
-
-def upstream(stage: Stage, present: Sequence[Stage]) -> Stage | None:
-    """The stage that made ``stage``'s inputs, in a plan with the stages ``present``."""
-    before = [s for s in present if list(Stage).index(s) < list(Stage).index(stage)]
-    return before[-1] if before else None
-
-
-def is_upstream_error(error: ProveryError) -> bool:
-    """Whether the stage before must run again."""
-    return isinstance(error, ArtifactError)

@@ -16,7 +16,7 @@ from activities.heartbeat import Heartbeat
 from activities.memo import Memo, Where
 from provery.core.errors import HandedBack, ProveryError, Retry
 from provery.core.stages import Conclusion, DiscoverInput, DiscoverResult, ExpressInput, ExpressResult
-from provery.core.types import StageInput, StagePlan, StageResult
+from provery.core.types import StageInput, StagePlan, StageResult, UnitStatus
 from provery.provers.process import Limits, limits
 
 
@@ -82,7 +82,7 @@ class Stages:
         return ExpressResult(tuple(outcomes))
 
     @activity.defn(name="conclude")
-    async def conclude(self, given: Conclusion) -> None:
+    async def conclude(self, given: Conclusion) -> UnitStatus:
         """See :func:`provery.core.stages.conclude`."""
         try:
             async with Heartbeat():
@@ -98,6 +98,7 @@ class Stages:
                     await system.conclude(given.unit, given.status, given.reason, given.error_kind)
         except ProveryError as error:
             raise to_application_error(error) from error
+        return stands
 
     @activity.defn(name="discover")
     async def discover(self, given: DiscoverInput) -> DiscoverResult:
@@ -105,9 +106,19 @@ class Stages:
         try:
             async with Heartbeat():
                 works = await self.memo.system(given.system).discover(given.stream, given.first, given.last)
+                rows = await self.memo.ledger.claim(works)
         except ProveryError as error:
             raise to_application_error(error) from error
-        return DiscoverResult(tuple(works))
+        mine, elsewhere = [], {}
+        for work, row in zip(works, rows, strict=True):
+            name = work.unit.workflow_id
+            if row.status.terminal:
+                elsewhere[name] = row.status.value
+            elif row.workflow_id != name:
+                elsewhere[name] = f"running in {row.workflow_id}"
+            else:
+                mine.append(work)
+        return DiscoverResult(tuple(mine), elsewhere)
 
     def all(self) -> list[Callable[..., Any]]:
         """Every activity, for registration."""
@@ -144,14 +155,12 @@ class Stages:
         """
         if error.retry is not Retry.BOUNDED:
             return False
-        stage = given.plan.stage.value
-        failed = await self.memo.ledger.bounded_failures(given.unit, stage, given.shard, where.run_id)
+        failed = await self.memo.ledger.bounded_failures(given.unit, where.run_id, where.activity_id)
         return failed >= given.plan.attempts
 
     def _cancelled(self) -> BaseException:
         """A cancel because this worker drains hands the stage back; any other cancel is the workflow's wish."""
-        details = activity.cancellation_details()
-        if details is not None and details.worker_shutdown:
+        if _draining():
             return to_application_error(HandedBack("the worker is draining and gave the stage back"))
         return asyncio.CancelledError()
 
@@ -165,4 +174,12 @@ class Stages:
             host=socket.gethostname(),
             number=info.attempt,
             device=self.device,
+            activity_id=info.activity_id,
+            cancelled=lambda: "handed_back" if _draining() else "cancelled",
         )
+
+
+def _draining() -> bool:
+    """Whether the activity at hand is cancelled because its worker shuts down."""
+    details = activity.cancellation_details()
+    return details is not None and details.worker_shutdown

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 
 from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.queues import GPU, QUEUES
+from provery.core.redact import redactor
 from workers import devices, ingress, logs
 from workers.health import HealthServer
 from workers.queues import QueueSpec, spec
@@ -104,6 +105,7 @@ async def serve(
 def run() -> int:
     """Exit status: 0 after a drain, 6 when a dependency is away, 7 when a setting is wrong."""
     try:
+        redactor.learn(os.environ)
         logs.configure(os.environ)
         asyncio.run(main(arguments()))
     except ConfigurationError as error:

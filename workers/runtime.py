@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
@@ -19,6 +19,7 @@ from provery import registry
 from provery.client import connect
 from provery.core.errors import ConfigurationError
 from provery.core.ports import Deps, System
+from provery.local import toolchain
 from provery.provers import build_provers
 from provery.provers.circuits import CircuitRegistry
 from provery.stores.artifacts import open_store
@@ -107,11 +108,13 @@ async def build(
         env=env,
         home=home,
     )
+    metrics = CollectorRegistry()
+    ProcessCollector(registry=metrics)
     return Environment(
         client,
         ledger,
         deps,
-        CollectorRegistry(),
+        metrics,
         sdk_metrics,
         env,
         identity,
@@ -120,7 +123,7 @@ async def build(
 
 
 def _home(env: Mapping[str, str]) -> Path:
-    home = Path(env.get("PROVERY_HOME") or ".provery").absolute()
+    home = Path(env.get("PROVERY_HOME") or toolchain.home()).absolute()
     home.mkdir(parents=True, exist_ok=True)
     return home
 

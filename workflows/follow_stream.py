@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
         ProveInput,
     )
     from provery.core.stages import DiscoverInput, DiscoverResult, discover
-    from provery.core.types import Unit, Work
+    from provery.core.types import Unit, UnitOutcome, Work
     from workflows import options, view
 
 
@@ -36,7 +36,7 @@ class FollowStream:
 
     @workflow.run
     async def run(self, given: FollowInput) -> dict[str, str]:
-        """Returns each due unit's workflow id with ``done``, ``running elsewhere`` or the failure."""
+        """Returns each due unit's workflow id with its end, its reason, or where else it is running."""
         found: DiscoverResult = await workflow.execute_activity(
             discover,
             DiscoverInput(given.system, given.stream, first=given.first, last=given.last),
@@ -54,14 +54,16 @@ class FollowStream:
                 return await self._prove(work)
 
         ends = await asyncio.gather(*(one(work) for work in found.works))
-        return {work.unit.workflow_id: end for work, end in zip(found.works, ends, strict=True)}
+        proved = {work.unit.workflow_id: end for work, end in zip(found.works, ends, strict=True)}
+        return {**found.elsewhere, **proved}
 
     async def _prove(self, work: Work) -> str:
         try:
-            await workflow.execute_child_workflow(
+            outcome: UnitOutcome = await workflow.execute_child_workflow(
                 PROVE_UNIT,
                 ProveInput(work),
                 id=work.unit.workflow_id,
+                result_type=UnitOutcome,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 search_attributes=search_attributes(work.unit),
@@ -73,7 +75,7 @@ class FollowStream:
             return "running elsewhere"
         except ChildWorkflowError as error:
             return f"failed: {error.cause}"
-        return "done"
+        return f"{outcome.status.value}: {outcome.reason}" if outcome.reason else outcome.status.value
 
 
 def search_attributes(unit: Unit) -> TypedSearchAttributes:

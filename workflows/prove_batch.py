@@ -85,7 +85,7 @@ class ProveBatch:
 
     async def _end_all(self, status: UnitStatus, reason: str, kind: str) -> None:
         for work in self._works:
-            await workflow.execute_activity(
+            stands = await workflow.execute_activity(
                 conclude,
                 Conclusion(work.unit, status, reason, kind),
                 task_queue=options.task_queue("io"),
@@ -93,7 +93,10 @@ class ProveBatch:
                 schedule_to_close_timeout=options.CONCLUDE_GIVE_UP,
                 retry_policy=options.RETRY,
             )
-            self._outcomes[work.unit.workflow_id] = UnitOutcome(work.unit.workflow_id, status, reason, kind)
+            name = work.unit.workflow_id
+            ended = UnitOutcome(name, status, reason, kind)
+            # Units that were through before the batch ended stay done.
+            self._outcomes[name] = UnitOutcome(name, stands) if stands is UnitStatus.DONE else ended
 
     @workflow.query
     def progress(self) -> dict[str, str]:

@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
         ProveState,
         UnitProgress,
     )
-    from provery.core.errors import Retry, error_classes
+    from provery.core.errors import Retry, Superseded, error_classes
     from provery.core.stages import (
         STAGE_ACTIVITIES,
         Conclusion,
@@ -222,7 +222,7 @@ class ProveUnit:
         (outcome,) = result.outcomes
         if outcome.status is UnitStatus.FAILED:
             raise self._failure(outcome)
-        if outcome.status is not UnitStatus.DONE:
+        if outcome.status is UnitStatus.RUNNING:
             self._note(outcome.reason)
             return False
         self._outcome = outcome
@@ -275,7 +275,9 @@ class ProveUnit:
                 self._plan, stages=tuple(changed if s is plan else s for s in self._plan.stages)
             )
             return
-        if not self._plan.park or (retry is Retry.NEVER and kind == "Superseded"):
+        if kind == Superseded.__name__:
+            raise _Ended(UnitStatus.SKIPPED, str(getattr(cause, "message", None) or cause), kind, stage.value)
+        if not self._plan.park:
             raise self._ended(error, stage)
         await self._park(stage, f"{kind}: {cause}")
 
@@ -415,12 +417,13 @@ class ProveUnit:
     # Endings and views
 
     def _done(self) -> UnitOutcome:
-        self._status, self._at = "done", None
+        self._at = None
         outcome = self._outcome
         if outcome is None:
             last = self._results[self._plan.stages[-1].stage]
             facts = {name: value for result in self._results.values() for name, value in result.facts.items()}
             outcome = UnitOutcome(self._unit.workflow_id, UnitStatus.DONE, outputs=last.outputs, facts=facts)
+        self._status, self._reason = outcome.status.value, outcome.reason
         self._show()
         return outcome
 
@@ -430,7 +433,11 @@ class ProveUnit:
         self._show()
         if self._at is not None:
             self._announce(self._at)
-        await asyncio.shield(self._write(status, reason, kind, stage))
+        stands = await asyncio.shield(self._write(status, reason, kind, stage))
+        if stands is UnitStatus.DONE:
+            # The last stage finished before the order or the failure got through: what is done stays done.
+            self._status, self._reason = stands.value, ""
+            return UnitOutcome(self._unit.workflow_id, stands)
         outcome = UnitOutcome(self._unit.workflow_id, status, reason, kind, stage)
         if status is UnitStatus.FAILED:
             raise ApplicationError(
@@ -438,8 +445,8 @@ class ProveUnit:
             )
         return outcome
 
-    async def _write(self, status: UnitStatus, reason: str, kind: str, stage: str) -> None:
-        await workflow.execute_activity(
+    async def _write(self, status: UnitStatus, reason: str, kind: str, stage: str) -> UnitStatus:
+        return await workflow.execute_activity(
             conclude,
             Conclusion(self._unit, status, reason, kind, stage),
             task_queue=options.task_queue("io"),

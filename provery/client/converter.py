@@ -25,7 +25,7 @@ _JSON = PydanticJSONPlainPayloadConverter()
 RECORDS = (
     controls.BatchInput, controls.BatchOutcome, controls.FollowInput, controls.Order, controls.ProveInput,
     controls.UnitProgress, stages.Conclusion, stages.DiscoverInput, stages.DiscoverResult, stages.ExpressInput,
-    stages.ExpressResult, types.StageInput, types.StageResult, types.UnitOutcome,
+    stages.ExpressResult, types.StageInput, types.StageResult, types.UnitOutcome, types.UnitStatus,
 )  # fmt: skip
 """What workflows and activities take and return."""
 

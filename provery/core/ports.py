@@ -94,6 +94,8 @@ class Attempt:
     prover: str = ""
     device: str = ""
     generation: int = 0
+    activity_id: str = ""
+    """Temporal's id of the dispatch: its retries share it; a new prover, queue or resume has another."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,8 @@ class Ledger(Protocol):
         """Drop a result whose artifacts are gone or corrupt, keeping a trace in its attempt."""
         ...
 
-    async def bounded_failures(self, unit: Unit, stage: str, shard: int | None, run_id: str) -> int:
-        """How many attempts of this stage failed with a bounded error in this run."""
+    async def bounded_failures(self, unit: Unit, run_id: str, activity_id: str) -> int:
+        """How many attempts of one dispatch failed with a bounded error."""
         ...
 
     async def results(self, unit: Unit, stage: str, generation: int) -> dict[int, StageResult]:

@@ -55,6 +55,9 @@ class DiscoverResult:
     """The units that are due."""
 
     works: tuple[Work, ...]
+    """To be proved; each is claimed in the ledger for its own workflow."""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """Units that need nothing here, by workflow id: ``done``, or the workflow that is proving them."""
 
 
 def _only_a_signature(name: str) -> RuntimeError:
@@ -104,8 +107,8 @@ async def express(given: ExpressInput) -> ExpressResult:
 
 
 @activity.defn(name="conclude")
-async def conclude(given: Conclusion) -> None:
-    """Write down, in the ledger and at the destination, a unit that ended without a proof."""
+async def conclude(given: Conclusion) -> UnitStatus:
+    """Write down, in the ledger and at the destination, a unit that ended without a proof; the status that stands."""
     raise _only_a_signature("conclude")
 
 

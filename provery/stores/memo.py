@@ -117,16 +117,13 @@ class Memo:
             note = clean(f"result forgotten: {reason}")
             connection.execute(update(ATTEMPTS).where(ATTEMPTS.c.id == attempt_id).values(note=note))
 
-    def bounded_failures(
-        self, connection: Connection, unit: Unit, stage: str, shard: int | None, run_id: str
-    ) -> int:
-        """Attempts of this stage and run that failed with a bounded error."""
+    def bounded_failures(self, connection: Connection, unit: Unit, run_id: str, activity_id: str) -> int:
+        """Attempts of this dispatch that failed with a bounded error."""
         kinds = [name for name, cls in error_classes().items() if cls.retry is Retry.BOUNDED]
         query = select(func.count()).where(
             ATTEMPTS.c.unit_id == unit_id(unit),
             ATTEMPTS.c.run_id == run_id,
-            ATTEMPTS.c.stage == str(stage),
-            ATTEMPTS.c.shard.is_(None) if shard is None else ATTEMPTS.c.shard == shard,
+            ATTEMPTS.c.activity_id == activity_id,
             ATTEMPTS.c.outcome == "failed",
             ATTEMPTS.c.error_kind.in_(kinds),
         )

@@ -68,10 +68,11 @@ def attempt_row(attempt: Attempt, params_sha256: str) -> dict[str, Any]:
         "params_sha256": params_sha256,
         "stage": str(attempt.stage),
         "shard": attempt.shard,
-        "generation": generation_of(attempt),
+        "generation": attempt.generation,
         "number": attempt.number,
         "workflow_id": attempt.workflow_id,
         "run_id": attempt.run_id,
+        "activity_id": attempt.activity_id,
         "queue": attempt.queue,
         "worker": clean(attempt.worker),
         "host": attempt.host,
@@ -86,11 +87,6 @@ def attempt_row(attempt: Attempt, params_sha256: str) -> dict[str, Any]:
         "cost": 0.0,
         "note": "",
     }
-
-
-def generation_of(attempt: Attempt) -> int:
-    """The generation of the attempt's stage plan."""
-    return int(getattr(attempt, "generation", 0))
 
 
 def end_row(end: AttemptEnd) -> dict[str, Any]:

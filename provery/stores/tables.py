@@ -71,6 +71,7 @@ class AttemptRecord(LedgerModel, table=True):
     number: int
     workflow_id: str = Field(sa_type=Text)
     run_id: str = Field(sa_type=Text)
+    activity_id: str = Field(sa_type=Text)
     queue: str = Field(sa_type=Text)
     worker: str = Field(sa_type=Text)
     host: str = Field(sa_type=Text)

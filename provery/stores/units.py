@@ -51,7 +51,13 @@ class Units:
             UNITS.c.id == bindparam("b_id"),
             or_(
                 _one_of(_AGAIN),
-                and_(_one_of(TERMINAL), UNITS.c.params_sha256 != bindparam("b_params_sha256")),
+                and_(
+                    _one_of(TERMINAL),
+                    or_(
+                        UNITS.c.params_sha256 != bindparam("b_params_sha256"),
+                        UNITS.c.generation < bindparam("b_generation"),
+                    ),
+                ),
             ),
         )
         self._note_reopened = _note(may_reopen)
@@ -111,6 +117,7 @@ class Units:
                 {
                     "b_id": g["b_id"],
                     "b_params_sha256": g["b_params_sha256"],
+                    "b_generation": g["b_generation"],
                     "e_at": now,
                     "e_event": "reopened",
                     "e_detail": g["b_workflow_id"],

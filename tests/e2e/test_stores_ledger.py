@@ -21,7 +21,7 @@ from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 
 from provery.core.errors import ConfigurationError, InvalidInput, LedgerUnavailable
-from provery.core.types import Stage, Unit, UnitStatus, Work
+from provery.core.types import Unit, UnitStatus, Work
 from provery.local.servers import PostgresServer
 from provery.stores.database import Database
 from provery.stores.ledger import SqlLedger, migrate, open_ledger, schema_version
@@ -222,21 +222,21 @@ async def test_a_result_is_kept_even_if_its_attempt_is_unknown(ledger: SqlLedger
     assert "m" in await ledger.lookup(["m"])
 
 
-async def test_bounded_failures_count_only_bounded_errors_of_the_run(ledger: SqlLedger) -> None:
+async def test_bounded_failures_count_only_bounded_errors_of_the_dispatch(ledger: SqlLedger) -> None:
     cases = [
-        ("failed", "ProverCrashed", "r1", None), ("failed", "ProverTimeout", "r1", None),
-        ("failed", "StoreUnavailable", "r1", None), ("failed", "InvalidWitness", "r1", None),
-        ("failed", "ProverCrashed", "r2", None), ("failed", "ProverCrashed", "r1", 1),
-        ("handed_back", "", "r1", None), ("cancelled", "", "r1", None),
+        ("failed", "ProverCrashed", "r1", "1"), ("failed", "ProverTimeout", "r1", "1"),
+        ("failed", "StoreUnavailable", "r1", "1"), ("failed", "InvalidWitness", "r1", "1"),
+        ("failed", "ProverCrashed", "r2", "1"), ("failed", "ProverCrashed", "r1", "2"),
+        ("handed_back", "", "r1", "1"), ("cancelled", "", "r1", "1"),
     ]  # fmt: skip
-    for outcome, kind, run, shard in cases:
-        made = attempt(unit(), shard=shard, run=run)
+    for outcome, kind, run, activity in cases:
+        made = attempt(unit(), run=run, activity=activity)
         await ledger.begin([made])
         await ledger.finish([end(made, outcome, kind)])
-    assert await ledger.bounded_failures(unit(), "prove", None, "r1") == 2
-    assert await ledger.bounded_failures(unit(), "prove", 1, "r1") == 1
-    assert await ledger.bounded_failures(unit(), Stage.PROVE, None, "r2") == 1
-    assert await ledger.bounded_failures(unit(), "witness", None, "r1") == 0
+    assert await ledger.bounded_failures(unit(), "r1", "1") == 2
+    assert await ledger.bounded_failures(unit(), "r1", "2") == 1
+    assert await ledger.bounded_failures(unit(), "r2", "1") == 1
+    assert await ledger.bounded_failures(unit(), "r1", "3") == 0
 
 
 async def test_forgetting_leaves_a_trace(ledger: SqlLedger) -> None:

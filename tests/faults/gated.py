@@ -36,12 +36,12 @@ def install() -> None:
     compute = Memo._compute
     succeeded = Memo._succeeded
 
-    async def gated_compute(self: Memo, todo: Sequence[tuple[StageContext, Any]]) -> Any:
+    async def gated_compute(self: Memo, todo: Sequence[tuple[StageContext, Any]], *rest: Any) -> Any:
         if not todo:
-            return await compute(self, todo)
+            return await compute(self, todo, *rest)
         stage = todo[0][0].given.plan.stage.value
         await gate(f"before-{stage}")
-        results = await compute(self, todo)
+        results = await compute(self, todo, *rest)
         await gate(f"after-{stage}")
         return results
 
@@ -50,7 +50,7 @@ def install() -> None:
         await gate(f"mid-{context.given.plan.stage.value}")
         return end
 
-    Memo._compute = gated_compute  # type: ignore[method-assign]
+    Memo._compute = gated_compute  # type: ignore[method-assign, assignment]
     Memo._succeeded = gated_succeeded  # type: ignore[method-assign, assignment]
 
 

@@ -22,11 +22,18 @@ def unit(key: str = "u1", **params: str) -> Unit:
 
 
 def attempt(
-    of: Unit, memo: str = "m", *, stage: str = "prove", shard: int | None = None, run: str = "r1"
+    of: Unit,
+    memo: str = "m",
+    *,
+    stage: str = "prove",
+    shard: int | None = None,
+    run: str = "r1",
+    activity: str = "1",
 ) -> Attempt:
     return Attempt(
         id=uuid.uuid4().hex, memo_key=memo, unit=of, stage=stage, shard=shard, number=1, workflow_id=of.workflow_id,
         run_id=run, queue="cpu", worker="w", host="h", started_at=time.time(), prover="native",
+        activity_id=activity,
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def upgrade() -> None:
         _number("shard", nullable=True),
         _number("generation"),
         _number("number"),
-        *map(_text, ("workflow_id", "run_id", "queue", "worker", "host", "prover", "device")),
+        *map(_text, ("workflow_id", "run_id", "activity_id", "queue", "worker", "host", "prover", "device")),
         _real("started_at"),
         _real("ended_at", nullable=True),
         *map(_text, ("outcome", "error_kind", "error")),
