@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from provery.core.controls import PROVE_BATCH, PROVE_UNIT, BatchInput, BatchOutcome, ProveInput
@@ -47,11 +47,11 @@ class ProveBatch:
                 priority=options.priority(plans[0], self._works[0].unit),
             )
             self._outcomes = {outcome.unit: outcome for outcome in result.outcomes}
-        except ActivityError as error:
+        except (ActivityError, asyncio.CancelledError) as error:
+            if not isinstance(error, ActivityError) or is_cancelled_exception(error):
+                await asyncio.shield(self._end_all(UnitStatus.CANCELLED, "the batch was cancelled", ""))
+                raise
             await self._fail_all(error)
-        except asyncio.CancelledError:
-            await self._end_all(UnitStatus.CANCELLED, "the batch was cancelled", "")
-            raise
         staged = [w for w in self._works if self._outcomes[w.unit.workflow_id].status is UnitStatus.RUNNING]
         for outcome in await asyncio.gather(*(self._staged(work) for work in staged)):
             self._outcomes[outcome.unit] = outcome
