@@ -16,6 +16,8 @@ import json
 import os
 import shutil
 import signal
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -246,6 +248,7 @@ class PostgresServer(LocalServer):
         """
         await super().prepare()
         if (self.data / "PG_VERSION").exists():
+            await self._forget_the_killed()
             return
         as_user: list[str] = []
         if self.uid != "-":
@@ -271,6 +274,22 @@ class PostgresServer(LocalServer):
                 f"initdb ended with status {initdb.returncode}",
                 action=output.decode("utf-8", "replace")[-1_000:],
             )
+
+    async def _forget_the_killed(self) -> None:
+        """Take a killed server's lock file away, once nothing of that server runs any more.
+
+        Postgres refuses to start for as long as a process of that number exists, even one that only waits to be reaped,
+        or a stranger's after a restart of the machine.
+        """
+        lock = self.data / "postmaster.pid"
+        deadline = time.monotonic() + self.grace_s
+        while lock.exists() and sys.platform == "linux":
+            if not _works_in(self.data):
+                lock.unlink(missing_ok=True)
+            elif time.monotonic() > deadline:
+                return  # a living server's; Postgres tells it better than we could
+            else:
+                await asyncio.sleep(POLL_S)
 
     async def ready(self) -> bool:
         """Whether it answers queries; makes the database at the first start."""
@@ -379,6 +398,16 @@ def _children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def _works_in(folder: Path) -> bool:
+    """Whether a living process has this working directory, as a Postgres server and its backends have their data."""
+    place = os.fspath(folder.resolve())
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and os.readlink(entry / "cwd") == place and _runs(int(entry.name)):
+                return True
+    return False
 
 
 def _runs(pid: int) -> bool:

@@ -63,6 +63,19 @@ async def test_postgres_keeps_commits_over_a_kill(tmp_path: Path) -> None:
             assert connection.execute("select x from t").fetchone() == (1,)
 
 
+async def test_postgres_starts_although_a_killed_one_waits_to_be_reaped(tmp_path: Path) -> None:
+    async with PostgresServer(tmp_path) as server:
+        user = None if server.uid == "-" else int(server.uid)
+        dead = subprocess.Popen(["true"], user=user)  # noqa: ASYNC220 - ends at once, and is waited for last
+        await server.kill()
+        lock = server.data / "postmaster.pid"
+        lock.write_text("\n".join([str(dead.pid), *lock.read_text().splitlines()[1:]]) + "\n")
+        await server.start()
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
+    dead.wait()
+
+
 async def test_s3_conditional_writes_survive_a_kill(tmp_path: Path) -> None:
     async with S3Server(tmp_path) as server:
         client = boto3.client(
