@@ -14,6 +14,7 @@ from pathlib import Path
 from temporalio.client import Client
 
 from provery.client import connect
+from provery.local.process import answers
 from provery.local.servers import RedisServer, TemporalServer
 from provery.stores.ledger import SqlLedger, open_ledger
 
@@ -111,13 +112,9 @@ async def start_worker(env: dict[str, str], args: Sequence[str], log: Path) -> a
     for _ in range(600):
         if process.returncode is not None:
             raise RuntimeError(f"worker {args} ended: {_tail(log)}")
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-            continue
-        writer.close()
-        return process
+        if await answers("127.0.0.1", port, b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n", b" 200 "):
+            return process
+        await asyncio.sleep(0.05)
     raise RuntimeError(f"worker {args} did not come up: {_tail(log)}")
 
 

@@ -9,7 +9,10 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
 
 from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.queues import GPU, QUEUES
@@ -19,6 +22,7 @@ from workers.health import HealthServer
 from workers.queues import QueueSpec, spec
 from workers.run import run_workers
 from workers.runtime import Environment, build
+from workers.waiting import Waiting
 
 log = logging.getLogger("provery.worker")
 
@@ -41,7 +45,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 async def main(options: argparse.Namespace) -> None:
-    """Build, serve, work, drain."""
+    """Serve /health, wait for what is away, build, work, drain."""
     env = os.environ
     gpus = devices.found()
     names = [name for name in options.queue.split(",") if name]
@@ -56,39 +60,76 @@ async def main(options: argparse.Namespace) -> None:
         loop.add_signal_handler(sign, stop.set)
     role = ",".join(names) or f"ingress {options.ingress}"
     proving = sum(s.slots for s in specs if s.name not in ("io", "orchestrate"))
+    port = options.port if options.port is not None else int(env.get("METRICS_PORT") or 0)
     async with AsyncExitStack() as held:
         leased: list[devices.Gpu] = []
         if GPU in names and gpus:
             slots = sum(s.slots for s in specs if s.name == GPU)
             leased = await held.enter_async_context(devices.Leases(gpus).per_slot(slots))
-        environment = await build(env, role, max(proving, 1), leased)
+        state = State()
+        health = HealthServer(state.ready)
+        await health.start(options.host, port)
+        held.push_async_callback(health.close)
+        building = build(env, role, max(proving, 1), leased, state.waiting)
+        environment = await unless_stopped(building, stop)
+        if environment is None:
+            log.info("stopped while waiting", extra={"waiting": state.waiting.reasons})
+            return
         held.push_async_callback(environment.close)
-        await serve(environment, options, specs, stop)
+        feed = await ingress.build(environment, options.ingress) if options.ingress else None
+        health.attach(environment.metrics, environment.sdk_metrics, feed.routers if feed else ())
+        state.environment, state.feed = environment, feed
+        await work(environment, feed, specs, stop, health.port)
 
 
-async def serve(
-    environment: Environment, options: argparse.Namespace, specs: list[QueueSpec], stop: asyncio.Event
+@dataclass
+class State:
+    """What /ready tells."""
+
+    waiting: Waiting = field(default_factory=Waiting)
+    environment: Environment | None = None
+    feed: ingress.Feed | None = None
+
+    async def ready(self) -> dict[str, str]:
+        """What is not there, and why."""
+        if self.environment is None:
+            return dict(self.waiting.reasons) or {"worker": "starts"}
+        missing = {}
+        if not await self.environment.client.service_client.check_health():
+            missing["temporal"] = "does not serve"
+        if self.feed is not None and (reason := await self.feed.waiting()):
+            missing["ingress"] = reason
+        return missing
+
+
+async def unless_stopped(
+    building: Coroutine[Any, Any, Environment], stop: asyncio.Event
+) -> Environment | None:
+    """The environment; None when the worker is told to stop before everything that it needs is there."""
+    task, stopping = asyncio.create_task(building), asyncio.create_task(stop.wait())
+    await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+        return None
+    return task.result()
+
+
+async def work(
+    environment: Environment,
+    feed: ingress.Feed | None,
+    specs: list[QueueSpec],
+    stop: asyncio.Event,
+    port: int,
 ) -> None:
-    """Run what was asked for until ``stop``."""
-    feed = await ingress.build(environment, options.ingress) if options.ingress else None
+    """Do what was asked for until ``stop``."""
     started = time.monotonic()
-
-    async def ready() -> dict[str, str]:
-        waiting = {}
-        if not await environment.client.service_client.check_health():
-            waiting["temporal"] = "does not serve"
-        if feed is not None and (reason := await feed.waiting()):
-            waiting["ingress"] = reason
-        return waiting
-
-    port = options.port if options.port is not None else int(environment.env.get("METRICS_PORT") or 0)
-    health = HealthServer(environment.metrics, environment.sdk_metrics, ready, feed.routers if feed else ())
-    await health.start(options.host, port)
     log.info(
         "ready",
         extra={
             "queues": {s.name: s.slots for s in specs},
-            "port": health.port,
+            "port": port,
             "identity": environment.identity,
         },
     )
@@ -99,11 +140,10 @@ async def serve(
         await asyncio.gather(*jobs)
     finally:
         log.info("stopped", extra={"seconds": round(time.monotonic() - started, 1)})
-        await health.close()
 
 
 def run() -> int:
-    """Exit status: 0 after a drain, 6 when a dependency is away, 7 when a setting is wrong."""
+    """Exit status: 0 after a drain, 6 when a dependency failed it, 7 when a setting is wrong."""
     try:
         redactor.learn(os.environ)
         logs.configure(os.environ)

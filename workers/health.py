@@ -19,26 +19,37 @@ Ready = Callable[[], Awaitable[dict[str, str]]]
 
 
 class HealthServer:
-    """Serves a worker's state until ``close``."""
+    """Serves a worker's state until ``close``: from its first moment, so that a worker that waits is seen waiting.
 
-    def __init__(
-        self, registry: CollectorRegistry, sdk_metrics: str, ready: Ready, routers: Sequence[APIRouter] = ()
-    ) -> None:
-        """Prepare the pages.
+    Args:
+        ready: Asked at every /ready.
+    """
 
-        Args:
-            registry: Our metrics.
-            sdk_metrics: Address of the SDK's own Prometheus listener on loopback.
-            ready: Asked at every /ready.
-            routers: HTTP APIs of systems to serve beside these pages.
-        """
-        self._registry, self._sdk, self._ready = registry, sdk_metrics, ready
-        self._app = create_app(routers, title="Provery")
+    def __init__(self, ready: Ready) -> None:
+        self._ready = ready
+        self._registry: CollectorRegistry | None = None
+        self._sdk = ""
+        self._app = create_app(title="Provery")
         self._app.add_api_route("/ready", self._ready_page, methods=["GET"])
         self._app.add_api_route("/metrics", self._metrics, methods=["GET"])
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
         self.port = 0
+
+    def attach(
+        self, registry: CollectorRegistry, sdk_metrics: str, routers: Sequence[APIRouter] = ()
+    ) -> None:
+        """Show more, now that it exists.
+
+        Args:
+            registry: Our metrics.
+            sdk_metrics: Address of the SDK's own Prometheus listener on loopback.
+            routers: HTTP APIs of systems to serve beside these pages.
+        """
+        self._registry, self._sdk = registry, sdk_metrics
+        for router in routers:
+            self._app.include_router(router)
+        self._app.openapi_schema = None  # made anew at the next request
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one, readable as ``port`` afterwards.
@@ -67,6 +78,8 @@ class HealthServer:
         return {"ready": not waiting, "waiting": waiting}
 
     async def _metrics(self) -> Response:
+        if self._registry is None:
+            return Response(b"", media_type=CONTENT_TYPE_LATEST)
         pages = [generate_latest(self._registry)]
         with suppress(httpx.HTTPError):  # the SDK's listener starts with the first client
             async with httpx.AsyncClient(timeout=2.0, trust_env=False) as http:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from provery.stores.ledger import SqlLedger, open_ledger
 from workers import tracing
 from workers.devices import Gpu
 from workers.health import free_port
+from workers.waiting import Waiting
 
 
 @dataclass
@@ -73,26 +75,35 @@ class Environment:
 
 
 async def build(
-    env: Mapping[str, str], role: str, prover_slots: int, gpus: Sequence[Gpu] = ()
+    env: Mapping[str, str],
+    role: str,
+    prover_slots: int,
+    gpus: Sequence[Gpu] = (),
+    waiting: Waiting | None = None,
 ) -> Environment:
-    """Connect to everything.
+    """Connect to everything, for as long as it takes.
 
     Args:
         env: The process environment; see ``docs/configuration.md``.
         role: The worker's queues, for identity and traces.
         prover_slots: Resident prover children this process may have at a time.
         gpus: Leased devices, one per slot, where the slots have devices.
+        waiting: Told of what is away meanwhile.
 
     Raises:
         ConfigurationError: a setting is wrong; the message names it.
-        TransientError: a dependency does not answer.
     """
+    waiting = waiting or Waiting()
     home = _home(env)
     sdk_metrics = f"127.0.0.1:{free_port()}"
     runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=sdk_metrics)))
     identity = f"{role}@{socket.gethostname()}:{os.getpid()}"
-    client = await connect(env, runtime=runtime, identity=identity, interceptors=tracing.start(env, role))
-    ledger = open_ledger(env.get("PROVERY_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}")
+    interceptors = tracing.start(env, role)
+    client = await waiting(
+        "temporal", lambda: connect(env, runtime=runtime, identity=identity, interceptors=interceptors)
+    )
+    ledger_url = env.get("PROVERY_LEDGER_URL") or f"sqlite:///{home / 'ledger.db'}"
+    ledger = await waiting("ledger", lambda: asyncio.to_thread(open_ledger, ledger_url))
     artifacts = open_store(
         env.get("PROVERY_ARTIFACTS_URL") or (home / "artifacts").as_uri(),
         cache=home / "cache" / "artifacts",
