@@ -67,7 +67,9 @@ class QueueSettings(BaseSettings):
     """Largest job content that is read."""
     inline_bytes: int = 8_192
     """Requests above this travel as an artifact instead of in the workflow's input."""
-    lock_ms: int = Field(30_000, ge=500)
+    lock_ms: int = Field(15_000, ge=500)
+    """Life of a job's lock, extended every quarter of it. A dead ingress' jobs are taken again that much later, and
+    after up to two looks for stalled ones: within 30 s. BullMQ's own default is 30,000."""
     stalled_interval_ms: int = Field(5_000, ge=100)
     """Milliseconds between looks for jobs whose holder died. Node workers look every 30,000."""
     reconcile_s: float = Field(15.0, gt=0)

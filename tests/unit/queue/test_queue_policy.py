@@ -107,7 +107,7 @@ def test_settings_have_the_upstream_names_and_embedded_defaults(tmp_path: Path) 
         "prove",
         2,
     )
-    assert (plain.log_level, plain.metrics_port, plain.batch_max, plain.lock_ms) == ("info", 9101, 64, 30_000)
+    assert (plain.log_level, plain.metrics_port, plain.batch_max, plain.lock_ms) == ("info", 9101, 64, 15_000)
     env = {
         "DATABASE_URL": "postgres://u@h/d",
         "REDIS_URL": "redis://r",
