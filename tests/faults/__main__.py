@@ -53,7 +53,7 @@ def commit() -> str:
 
 async def main() -> int:
     """Exit status: 0 when nothing was lost, computed twice, delivered twice or left behind, and in time."""
-    options, console, began = arguments(), Console(soft_wrap=True), time.monotonic()
+    options, console, began = arguments(), Console(width=160), time.monotonic()
     cases = [
         case
         for case in matrix(options.subset)
@@ -75,7 +75,7 @@ async def main() -> int:
     async with housed(**settings) as rig:
         missed = await planted(rig)
     console.print(f"planted violations that were not counted: {', '.join(missed) or 'none'}")
-    rows = await run_all(cases, rigs=options.rigs, told=told, **settings)
+    rows = await run_all(cases, rigs=options.rigs, told=told, settings=settings)
     report(console, rows)
     figures = summary(rows)
     if not (options.victim or options.boundary) and options.subset == "full":

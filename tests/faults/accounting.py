@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from provery.core.errors import Retry, error_classes
+
 Record = Mapping[str, Any]
 
 
@@ -26,6 +28,8 @@ class Evidence:
     """BullMQ ids that Redis still holds."""
     orphans: Sequence[int] = ()
     """Processes that were left behind."""
+    deliveries: Mapping[str, str] = field(default_factory=dict)
+    """Job id by BullMQ id."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,31 @@ def _duplicated(id: str, audit: Record, evidence: Evidence) -> list[str]:
     return lines + [f"{id}: its result was written again" for _ in written[1:]]
 
 
-def first_sign(evidence: Evidence, killed: float) -> float | None:
-    """When work went on after a kill: an attempt began, or a job ended. Seconds since the epoch."""
-    signs = [a["started_at"] for audit in evidence.audits.values() for a in audit["attempts"]]
-    signs += [e["at"] for e in evidence.events if e["event"] == "completed"]
-    return min((at for at in signs if at > killed), default=None)
+def burned(evidence: Evidence) -> list[str]:
+    """Attempts that count against a plan's bound although no prover crashed by itself."""
+    bounded = {name for name, kind in error_classes().items() if kind.retry is Retry.BOUNDED}
+    return [
+        f"{id}: {a['stage']} has burned an attempt: {a['error_kind']}"
+        for id, audit in evidence.audits.items()
+        for a in audit["attempts"]
+        if a["outcome"] == "failed" and a["error_kind"] in bounded
+    ]
+
+
+def recovered(evidence: Evidence, broken: float) -> float | None:
+    """When every job had gone on after a fault: its next stage began, or it was ended. Seconds since the epoch.
+
+    Jobs that had ended before do not count. None where a job did not go on, or none was left to.
+    """
+    ends = [
+        (e["at"], evidence.deliveries.get(e["jobId"])) for e in evidence.events if e["event"] == "completed"
+    ]
+    firsts = []
+    for id, audit in evidence.audits.items():
+        mine = [at for at, job in ends if job == id]
+        signs = [at for at in (*(a["started_at"] for a in audit["attempts"]), *mine) if at > broken]
+        if signs:
+            firsts.append(min(signs))
+        elif not mine:
+            return None
+    return max(firsts, default=None)

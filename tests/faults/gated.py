@@ -19,6 +19,7 @@ from typing import Any
 
 from activities.memo import Memo
 from provery.core.ports import StageContext
+from provery.systems.queue.system import QueueSystem
 
 GATES = Path(os.environ["GATES"])
 
@@ -32,26 +33,27 @@ async def gate(name: str) -> None:
 
 
 def install() -> None:
-    """Put the gates around the memoised step."""
-    compute = Memo._compute
-    succeeded = Memo._succeeded
+    """Put the gates around a stage's work and around the memoised step."""
+    compute, succeeded, run_stage = Memo._compute, Memo._succeeded, QueueSystem.run_stage
 
-    async def gated_compute(self: Memo, todo: Sequence[tuple[StageContext, Any]], *rest: Any) -> Any:
-        if not todo:
-            return await compute(self, todo, *rest)
-        stage = todo[0][0].given.plan.stage.value
+    async def gated_run(self: QueueSystem, stage: str, contexts: Sequence[StageContext]) -> Any:
         await gate(f"before-{stage}")
-        results = await compute(self, todo, *rest)
-        await gate(f"after-{stage}")
-        return results
+        return await run_stage(self, stage, contexts)
 
     async def gated_succeeded(self: Memo, context: StageContext, *args: Any) -> Any:
         end = await succeeded(self, context, *args)
         await gate(f"mid-{context.given.plan.stage.value}")
         return end
 
-    Memo._compute = gated_compute  # type: ignore[method-assign, assignment]
+    async def gated_compute(self: Memo, todo: Sequence[tuple[StageContext, Any]], *args: Any) -> Any:
+        results = await compute(self, todo, *args)
+        if todo:
+            await gate(f"after-{todo[0][0].given.plan.stage.value}")
+        return results
+
+    QueueSystem.run_stage = gated_run  # type: ignore[method-assign]
     Memo._succeeded = gated_succeeded  # type: ignore[method-assign, assignment]
+    Memo._compute = gated_compute  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

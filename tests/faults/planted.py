@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -16,8 +17,9 @@ from dataclasses import replace
 import redis.asyncio as redis_client
 
 from tests.faults.accounting import count
-from tests.faults.cases import Case, Seen, gather, requests
+from tests.faults.cases import Case, requests
 from tests.faults.rig import Rig, until
+from tests.faults.seen import Seen, gather
 
 _ORPHAN = """
 import os, sys, time
@@ -34,14 +36,14 @@ async def planted(rig: Rig) -> list[str]:
     """Prove one honest job, then do everything to it that must not happen; returns what was not counted."""
     orders = requests(Case("nobody", "planted"))
     seen = Seen(list(orders), "-")
-    seen.bull = [await rig.add(id, order) for id, order in orders.items()]
+    await seen.deliver(rig, orders)
     (job,) = orders
-    if not await until(lambda: _settled(rig, seen), 120, 0.1):
+    if not await until(lambda: _settled(rig, seen), 60, 0.1):
         raise AssertionError(f"an undisturbed job was not proved; see {rig.home / 'logs'}")
     honest = count(await gather(rig, seen))
     missed = [] if honest.clean else [f"nothing: an honest run counts as {honest}"]
     for told, commit in _CRIMES.items():
-        await commit(rig, job, seen.bull[0])
+        await commit(rig, job, next(iter(seen.bull)))
         if not any(told in line for line in count(await gather(rig, seen)).why):
             missed.append(told)
     if not await _orphan_counted(rig, seen):
@@ -50,37 +52,30 @@ async def planted(rig: Rig) -> list[str]:
 
 
 async def _settled(rig: Rig, seen: Seen) -> bool:
-    return not await rig.held(seen.bull) and all([await rig.status(id) == "done" for id in seen.ids])
+    return not await rig.held(list(seen.bull)) and all([await rig.status(id) == "done" for id in seen.ids])
 
 
-async def _forge(rig: Rig, job: str, outcome: str, started: float) -> None:
-    """An attempt at the prove stage like the real one."""
+async def _copy(rig: Rig, table: str, job: str, stage: str, **changes: object) -> None:
+    """Add a row like one of the job's, but for some columns."""
     await rig.sql(
-        """insert into attempts (id, memo_key, unit_id, params_sha256, stage, shard, generation, number, workflow_id,
-               run_id, queue, worker, host, prover, device, started_at, ended_at, outcome, error_kind, error, cpu_s,
-               peak_rss, cost, note)
-           select %s, memo_key, unit_id, params_sha256, stage, shard, generation, number, workflow_id, run_id, queue,
-               worker, host, prover, device, %s, %s, %s, '', '', 0, 0, 0, ''
-           from attempts where unit_id = %s and stage = 'prove' and outcome = 'done' limit 1""",
-        uuid.uuid4().hex, started, started + 1, outcome, f"queue/prove/{job}",
+        f"""insert into {table}
+            select (r).* from (select jsonb_populate_record(t, %s::jsonb) as r from {table} t
+                               where unit_id = %s and stage = %s limit 1) copied""",  # noqa: S608 - constants
+        json.dumps(changes), f"queue/prove/{job}", stage,
     )  # fmt: skip
 
 
 async def _attempt_again(rig: Rig, job: str, bull: str) -> None:
-    await _forge(rig, job, "lost", time.time())
+    now = time.time()
+    await _copy(rig, "attempts", job, "prove", id=uuid.uuid4().hex, started_at=now, outcome="lost")
 
 
 async def _computed_twice(rig: Rig, job: str, bull: str) -> None:
-    await _forge(rig, job, "done", 1.0)
+    await _copy(rig, "attempts", job, "prove", id=uuid.uuid4().hex, started_at=1.0, outcome="done")
 
 
 async def _result_again(rig: Rig, job: str, bull: str) -> None:
-    await rig.sql(
-        """insert into stage_results
-           select (r).* from (select jsonb_populate_record(s, jsonb_build_object('memo_key', %s::text)) as r
-                              from stage_results s where unit_id = %s and stage = 'witness' limit 1) forged""",
-        uuid.uuid4().hex, f"queue/prove/{job}",
-    )  # fmt: skip
+    await _copy(rig, "stage_results", job, "witness", memo_key=uuid.uuid4().hex)
 
 
 async def _submitted_again(rig: Rig, job: str, bull: str) -> None:

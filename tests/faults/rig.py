@@ -11,25 +11,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import psycopg
-import redis.asyncio as redis_client
-from psycopg.rows import dict_row
-from redis.exceptions import RedisError
-
-from provery.core.errors import ProveryError
-from provery.core.types import Json, Unit
+from provery.core.types import Json
 from provery.local import toolchain
 from provery.local.process import Process, free_port
 from provery.local.servers import PostgresServer, RedisServer, S3Server, TemporalServer
 from provery.local.supervisor import WorkerProcess
 from provery.stores.artifacts import open_store
 from provery.stores.ledger import SqlLedger, open_ledger
-from provery.systems.queue.bullmq import BullQueue
 from provery.systems.queue.table import JobTable
 from tests.e2e.provers_support import CACHE, MEMBERSHIP, registry
 from tests.faults import processes
+from tests.faults.sight import Sight
 
 ROLES = {
     "worker-orchestrate": ("--queue", "orchestrate"),
@@ -41,16 +34,6 @@ SERVERS = ("temporal", "redis", "postgres", "s3")
 CHAIN = Path(__file__).parent / "chain.circom"
 REVIVAL_S = 0.2
 """A dead process is started again this much later: the supervisor's shortest pause."""
-
-_WATCH = """
-create table fault_changes (n bigserial primary key, id text, was text, now text);
-create function fault_note() returns trigger language plpgsql as $$ begin
-    insert into fault_changes (id, was, now)
-        values (new.id, case when tg_op = 'UPDATE' then old.status end, new.status);
-    return new;
-end $$;
-create trigger fault_watch after insert or update on zkp_jobs for each row execute function fault_note();
-"""
 
 
 class Worker(WorkerProcess):
@@ -65,17 +48,15 @@ class Worker(WorkerProcess):
 
 
 @dataclass
-class Rig:
+class Rig(Sight):
     """Everything running, and the hands to break it."""
 
     home: Path
     servers: Mapping[str, Process]
     workers: Mapping[str, Worker]
-    ledger: SqlLedger
-    table: JobTable
-    redis_url: str
-    database_url: str
     express: bool = False
+    gated: bool = True
+    """Whether its workers stop at gates."""
     killed: set[str] = field(default_factory=set)
     """Processes that were killed and not yet started again."""
     keep: bool = False
@@ -103,16 +84,14 @@ class Rig:
     def process(self, name: str) -> Process:
         return self.servers[name] if name in self.servers else self.workers[name]
 
-    async def kill(self, victim: str) -> float:
-        """SIGKILL; returns when. The prover is the child of the cpu worker."""
-        at = time.time()
+    async def kill(self, victim: str) -> None:
+        """SIGKILL, and wait until it is gone. The prover is the child of the cpu worker."""
         if victim == "prover":
             for pid in processes.provers(self.home):
                 os.kill(pid, signal.SIGKILL)
         else:
             self.killed.add(victim)
             await self.process(victim).kill()
-        return at
 
     async def mend(self) -> None:
         """Start what was killed again, on the same data and port; the pool restarts provers itself."""
@@ -142,58 +121,6 @@ class Rig:
             await ingress.start()
             self.express = express
 
-    # what can be seen
-
-    async def add(self, job: str, request: Mapping[str, Json]) -> str:
-        """Add a job as a producer does; returns BullMQ's id."""
-        queue = BullQueue(self.redis_url, "prove")  # of its own: a connection from before a kill is dead
-        try:
-            return await queue.add({"jobId": job, "request": dict(request)})
-        finally:
-            await queue.close()
-
-    async def status(self, job: str) -> str:
-        """Status of the job's row; nothing while the database is away."""
-        try:
-            row = await self.table.get(job)
-        except ProveryError:
-            return ""
-        return row.status if row is not None else ""
-
-    async def audit(self, job: str) -> dict[str, Any]:
-        return await self.ledger.audit(Unit("queue", "prove", job))
-
-    async def changes(self, jobs: Sequence[str]) -> list[dict[str, Any]]:
-        """Every write of these jobs' rows."""
-        return await self.sql(
-            "select id, was, now from fault_changes where id = any(%s) order by n", list(jobs)
-        )
-
-    async def rows(self, jobs: Sequence[str]) -> dict[str, dict[str, Any]]:
-        found = await self.sql("select id, status, proof, error from zkp_jobs where id = any(%s)", list(jobs))
-        return {row["id"]: row for row in found}
-
-    async def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        connecting = psycopg.AsyncConnection.connect(self.database_url, row_factory=dict_row, autocommit=True)
-        async with await connecting as connection:
-            found = await connection.execute(statement, values)
-            return await found.fetchall() if found.description else []
-
-    async def events(self, after: str = "-") -> list[dict[str, Any]]:
-        """The queue's events behind one of them, each with its own ``id`` and time ``at``."""
-        async with redis_client.from_url(self.redis_url, decode_responses=True) as client:
-            key = "bull:prove:events"
-            found: Any = await client.xrange(key, min="-" if after == "-" else f"({after}")
-        return [{"jobId": "", **fields, "id": id, "at": int(id.split("-")[0]) / 1000} for id, fields in found]
-
-    async def held(self, ids: Sequence[str]) -> list[str] | None:
-        """Which of these jobs Redis still has, the failed ones too; None while it is away."""
-        try:
-            async with redis_client.from_url(self.redis_url) as client:
-                return [id for id in ids if await client.exists(f"bull:prove:{id}")]
-        except (RedisError, OSError):
-            return None
-
 
 @asynccontextmanager
 async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
@@ -222,18 +149,18 @@ async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
             "WORKER_CONCURRENCY": "12",
             "PROVERY_QUEUE_EXPRESS": "0",
             "PROVERY_DRAIN_S": "2",
+            "PROVERY_QUEUE_GRACE_S": "2",
             **{v: str(toolchain.find(tool)) for v, tool in _TOOLS},
             **settings,
         }
         ledger = await asyncio.to_thread(open_ledger, postgres.url)
         held.push_async_callback(ledger.close)
-        await _register(ledger, s3, env, home)
+        await register(ledger, s3.artifacts_url, env, home)
         table = JobTable(postgres.url)
         held.push_async_callback(table.close)
-        await table.prepare()
         workers = {name: Worker(name, args, free_port(), env, home) for name, args in ROLES.items()}
-        made = Rig(home, servers, workers, ledger, table, redis.url, postgres.url)
-        await made.sql(_WATCH)
+        made = Rig(ledger, table, redis.url, postgres.url, home, servers, workers)
+        await made.watch()
         held.push_async_callback(_end, workers.values())
         await asyncio.gather(*(worker.start() for worker in workers.values()))
         yield made
@@ -242,9 +169,9 @@ async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
 _TOOLS = (("PROVERY_NODE_BIN", "node"), ("PROVERY_PROVER_BIN", "provery-prover"))
 
 
-async def _register(ledger: SqlLedger, s3: S3Server, env: Mapping[str, str], home: Path) -> None:
+async def register(ledger: SqlLedger, artifacts_url: str, env: Mapping[str, str], home: Path) -> None:
     """Bring the circuits in, compiled and set up once per source and kept between runs."""
-    store = open_store(s3.artifacts_url, cache=home / "cache" / "artifacts", env=env)
+    store = open_store(artifacts_url, cache=home / "cache" / "artifacts", env=env)
     try:
         async with registry(CACHE) as made:
             for name, source in (("chain", CHAIN), ("membership", MEMBERSHIP)):

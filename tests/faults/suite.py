@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.faults.cases import REDELIVERED, Case, Row, run
-from tests.faults.rig import Rig, rig
+from tests.faults import upped
+from tests.faults.cases import REDELIVERED, UP, Case, Row
+from tests.faults.rig import ROLES, Rig, rig
+from tests.faults.running import run
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results" / "faults.json"
 Told = Callable[[Case, Row], None]
@@ -35,11 +37,21 @@ def _home() -> Path:
 
 
 async def run_all(
-    cases: Sequence[Case], *, rigs: int, told: Told = lambda case, row: None, **settings: str
+    cases: Sequence[Case],
+    *,
+    rigs: int,
+    told: Told = lambda case, row: None,
+    settings: Mapping[str, str] | None = None,
 ) -> list[Row]:
     """Run cases on several rigs at once; rows in the order of the cases.
 
     A case that went wrong takes its rig with it, so that it spoils no other.
+
+    Args:
+        cases: What to run.
+        rigs: How many rigs.
+        told: Told of each row.
+        settings: See :func:`tests.faults.rig.rig`.
     """
     waiting = list(cases)
     rows: dict[Case, Row] = {}
@@ -47,7 +59,7 @@ async def run_all(
     async def work() -> None:
         while waiting:
             async with contextlib.AsyncExitStack() as stack:
-                made = await stack.enter_async_context(housed(**settings))
+                made = await stack.enter_async_context(housed(**(settings or {})))
                 while waiting:
                     case = waiting.pop(0)
                     row = rows[case] = await attempt(made, case)
@@ -63,6 +75,13 @@ async def run_all(
 async def attempt(made: Rig, case: Case) -> Row:
     """Run a case; a defect of the harness is a row too, so that the other cases still run."""
     try:
+        if case.fault == UP:
+            home = _home()
+            async with upped.rig(home, express=case.express) as up:
+                row = await run(up, case)
+            if not row.problems:
+                await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+            return row
         return await run(made, case)
     except Exception as error:
         return Row(case.fault, case.boundary, 0, 1, 0, 0, -1.0, -1.0, (f"{type(error).__name__}: {error}",))
@@ -75,7 +94,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         for name in ("recomputed", "lost", "duplicated", "orphans")
     }
     killed = [row for row in rows if row.fault != REDELIVERED]
-    workers = [row for row in killed if row.fault.startswith("worker-") or row.fault == "prover"]
+    workers = [row for row in killed if row.fault in (*ROLES, "prover")]
     return {
         "cases": len(rows),
         "wrong": sum(1 for row in rows if row.problems),
