@@ -84,8 +84,10 @@ func TestProvesHonestAndRefusesForged(t *testing.T) {
 		for wire := 1; wire < len(honest); wire++ {
 			forged := append([]msm.Scalar(nil), honest...)
 			forged[wire][0] ^= 1
-			if _, err := pk.Prove(context.Background(), forged, 1, nil); kindOf(err) != fault.InvalidWitness {
-				t.Errorf("%s: forged wire %d: %v", name, wire, err)
+			proof, err := pk.Prove(context.Background(), forged, 1, nil)
+			must(t, proof, err)
+			if valid, err := pk.Verifying.Verify(proof, forged[1:3]); err != nil || valid {
+				t.Errorf("%s: a proof of forged wire %d holds: %v", name, wire, err)
 			}
 		}
 		if _, err := pk.Prove(context.Background(), honest[:12], 1, nil); kindOf(err) != fault.InvalidWitness {
@@ -96,6 +98,19 @@ func TestProvesHonestAndRefusesForged(t *testing.T) {
 		if _, err := pk.Prove(stopped, honest, 1, nil); kindOf(err) != fault.Cancelled {
 			t.Errorf("%s: cancelled: %v", name, err)
 		}
+	}
+}
+
+func TestProofsOfOneWitnessHaveNothingInCommon(t *testing.T) {
+	honest, err := wtns.Parse(read(t, "tiny.wtns"))
+	must(t, honest, err)
+	pk := keys(t)["ceremony"]
+	one, err := pk.Prove(context.Background(), honest, 1, nil)
+	must(t, one, err)
+	other, err := pk.Prove(context.Background(), honest, 1, nil)
+	must(t, other, err)
+	if one.A == other.A || one.B == other.B || one.C == other.C {
+		t.Error("two proofs of one witness share a point")
 	}
 }
 

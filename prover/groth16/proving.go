@@ -18,24 +18,27 @@ type ProvingKey struct {
 	Verifying VerifyingKey
 	NVars     int
 
-	beta1, delta1 bn254.G1Affine
-	a, b          *matrix
-	quotient      *quotient
-	tables        tables
-	lock          sync.RWMutex
+	a, b     *matrix
+	quotient *quotient
+	tables   tables
+	lock     sync.RWMutex
 }
 
-// tables are the key's points, with as many multiples as memory allows.
+// tables are the key's points, with as many multiples as memory allows. The key's B₁ points are not among them:
+// see assemble.
 type tables struct {
-	a, b1, c, h *msm.G1Table
-	b2          *msm.G2Table
-	wires, hs   msm.Plan
+	a *msm.G1Table
+	// c holds the points of C, then those of H: both go into the same sum.
+	c *msm.G1Table
+	b *msm.G2Table
+	// plans: ab of a and b, whose scalars are the witness; cs of c.
+	ab, cs msm.Plan
 }
 
 // NewProvingKey lays out a parsed key. extra is how many bytes may be spent on multiples of its points; 0
 // keeps the points alone, which is right for a key used once.
 func NewProvingKey(key *zkey.Key, extra int64, threads int) (*ProvingKey, error) {
-	pk := &ProvingKey{NVars: key.NVars, beta1: key.Beta1, delta1: key.Delta1}
+	pk := &ProvingKey{NVars: key.NVars}
 	pk.Verifying = VerifyingKey{key.Alpha1, key.Beta2, key.Gamma2, key.Delta2, key.IC}
 	pk.a = newMatrix(key.Coefficients, 0, key.DomainSize)
 	pk.b = newMatrix(key.Coefficients, 1, key.DomainSize)
@@ -43,34 +46,25 @@ func NewProvingKey(key *zkey.Key, extra int64, threads int) (*ProvingKey, error)
 	if pk.quotient, err = newQuotient(key.DomainSize); err != nil {
 		return nil, err
 	}
-	finite := func(points []bn254.G1Affine) (n int) {
-		for i := range points {
-			if !points[i].IsInfinity() {
-				n++
-			}
-		}
-		return
-	}
-	b := finite(key.B1)
-	witnessLoad := msm.Load{G1: finite(key.A) + b + finite(key.C), G1Tables: 3, G2: b, G2Tables: 1}
-	wires, hs := choosePlans(witnessLoad, msm.Load{G1: key.DomainSize, G1Tables: 1}, extra)
+	b2 := msm.Points(key.B2, 0)
+	a := msm.Points(key.A, 0)
+	c := append(msm.Points(key.C, key.NPublic+1), msm.Points(key.H, key.NVars)...)
+	ab, cs := choosePlans(len(a), len(b2), len(c), extra)
 	pk.tables = tables{
-		a:     msm.NewG1(key.A, 0, wires, threads),
-		b1:    msm.NewG1(key.B1, 0, wires, threads),
-		b2:    msm.NewG2(key.B2, 0, wires, threads),
-		c:     msm.NewG1(key.C, key.NPublic+1, wires, threads),
-		h:     msm.NewG1(key.H, 0, hs, threads),
-		wires: wires, hs: hs,
+		a:  msm.NewG1(a, ab, threads),
+		b:  msm.NewG2(b2, ab, threads),
+		c:  msm.NewG1(c, cs, threads),
+		ab: ab, cs: cs,
 	}
 	return pk, nil
 }
 
-// choosePlans divides the memory for multiples between the points taken with the witness and the H points,
-// in proportion to their size.
-func choosePlans(witness, h msm.Load, extra int64) (wires, hs msm.Plan) {
-	share := int64(float64(extra) * float64(witness.Bytes()) / float64(witness.Bytes()+h.Bytes()))
-	wires, used := msm.Choose(witness, share)
-	hs, _ = msm.Choose(h, extra-used)
+// choosePlans divides the memory for multiples between the tables, in proportion to their size.
+func choosePlans(a, b, c int, extra int64) (ab, cs msm.Plan) {
+	witness, rest := msm.Load{G1: a, G1Tables: 1, G2: b, G2Tables: 1}, msm.Load{G1: c, G1Tables: 1}
+	share := int64(float64(extra) * float64(witness.Bytes()) / float64(witness.Bytes()+rest.Bytes()))
+	ab, used := msm.Choose(witness, share)
+	cs, _ = msm.Choose(rest, extra-used)
 	return
 }
 
@@ -79,14 +73,11 @@ func (pk *ProvingKey) Widen(extra int64, threads int) {
 	pk.lock.RLock()
 	t := pk.tables
 	pk.lock.RUnlock()
-	wires, hs := choosePlans(
-		msm.Load{G1: t.a.Count() + t.b1.Count() + t.c.Count(), G1Tables: 3, G2: t.b2.Count(), G2Tables: 1},
-		msm.Load{G1: t.h.Count(), G1Tables: 1}, extra)
-	if wires == t.wires && hs == t.hs {
+	ab, cs := choosePlans(t.a.Count(), t.b.Count(), t.c.Count(), extra)
+	if ab == t.ab && cs == t.cs {
 		return
 	}
-	wide := tables{t.a.Replan(wires, threads), t.b1.Replan(wires, threads), t.c.Replan(wires, threads),
-		t.h.Replan(hs, threads), t.b2.Replan(wires, threads), wires, hs}
+	wide := tables{t.a.Replan(ab, threads), t.c.Replan(cs, threads), t.b.Replan(ab, threads), ab, cs}
 	pk.lock.Lock()
 	pk.tables = wide
 	pk.lock.Unlock()
@@ -100,7 +91,7 @@ func (pk *ProvingKey) Bytes() int64 {
 	// the domain keeps its twiddle factors and coset tables, together about four times its size
 	fields := int64(6*len(pk.quotient.shift)+len(pk.a.values)+len(pk.b.values)) * 32
 	entries := int64(len(pk.a.entries)+len(pk.b.entries))*8 + int64(len(pk.a.rowEnds)+len(pk.b.rowEnds))*4
-	return fields + entries + t.a.Bytes() + t.b1.Bytes() + t.b2.Bytes() + t.c.Bytes() + t.h.Bytes()
+	return fields + entries + t.a.Bytes() + t.b.Bytes() + t.c.Bytes()
 }
 
 // Step names a stage of a proof in progress: Done of Total stages are finished.
@@ -109,9 +100,12 @@ type Step struct {
 	Done, Total int
 }
 
-// Prove makes a proof and verifies it. The witness is in normal form, the constant one first. Errors: of kind
-// invalid_witness if it has the wrong length or does not satisfy the constraints (then the proof would not
-// verify), cancelled if ctx ends. step, if not nil, is told of progress. The proof's randomness is the
+// steps of a proof: the quotient and three sums.
+const steps = 4
+
+// Prove makes a proof, which the caller must verify: of a witness that does not satisfy the constraints it makes one
+// that does not hold. The witness is in normal form, the constant one first. Errors: of kind invalid_witness if it has
+// the wrong length, cancelled if ctx ends. step, if not nil, is told of progress. The proof's randomness is the
 // system's.
 func (pk *ProvingKey) Prove(ctx context.Context, witness []msm.Scalar, threads int, step func(Step)) (*Proof, error) {
 	if len(witness) != pk.NVars {
@@ -128,25 +122,13 @@ func (pk *ProvingKey) Prove(ctx context.Context, witness []msm.Scalar, threads i
 	if err != nil {
 		return nil, err
 	}
-	proof, err := pk.assemble(sums)
-	if err != nil {
-		return nil, err
-	}
-	step(Step{"verify", 6, 7})
-	valid, err := pk.Verifying.Verify(proof, witness[1:len(pk.Verifying.IC)])
-	if err != nil {
-		return nil, err
-	}
-	if !valid {
-		return nil, fault.New(fault.InvalidWitness, "the witness does not satisfy the circuit's constraints: a proof made from it does not verify")
-	}
-	return proof, nil
+	return pk.assemble(sums)
 }
 
-// parts are the five multi-scalar multiplications of a proof.
+// parts are the three multi-scalar multiplications of a proof.
 type parts struct {
-	a, b1, c, h bn254.G1Jac
-	b2          bn254.G2Jac
+	a, c bn254.G1Jac
+	b    bn254.G2Jac
 }
 
 func (pk *ProvingKey) sums(ctx context.Context, t *tables, witness []msm.Scalar, threads int, step func(Step)) (*parts, error) {
@@ -163,7 +145,7 @@ func (pk *ProvingKey) sums(ctx context.Context, t *tables, witness []msm.Scalar,
 		lock.Lock()
 		defer lock.Unlock()
 		done++
-		step(Step{name, done, 7})
+		step(Step{name, done, steps})
 		return true
 	}
 	branch := func(work func()) {
@@ -186,16 +168,14 @@ func (pk *ProvingKey) sums(ctx context.Context, t *tables, witness []msm.Scalar,
 		}
 	}
 	branch(func() {
-		var scalars fr.Vector
-		_ = guard("quotient", func() { scalars = pk.hScalars(witness, threads) }) &&
-			guard("msm_h", func() { p.h = t.h.Sum(msm.Cut(scalars, t.hs.Width), threads) })
+		var scalars []msm.Scalar
+		_ = guard("quotient", func() { scalars = pk.scalars(witness, threads) }) &&
+			guard("msm_c", func() { p.c = t.c.Sum(msm.Cut(scalars, t.cs.Width), threads) })
 	})
 	branch(func() {
-		digits := msm.Cut(witness, t.wires.Width)
-		_ = guard("msm_b2", func() { p.b2 = t.b2.Sum(digits, threads) }) &&
-			guard("msm_a", func() { p.a = t.a.Sum(digits, threads) }) &&
-			guard("msm_b1", func() { p.b1 = t.b1.Sum(digits, threads) }) &&
-			guard("msm_c", func() { p.c = t.c.Sum(digits, threads) })
+		digits := msm.Cut(witness, t.ab.Width)
+		_ = guard("msm_b", func() { p.b = t.b.Sum(digits, threads) }) &&
+			guard("msm_a", func() { p.a = t.a.Sum(digits, threads) })
 	})
 	group.Wait()
 	if crash != nil {
@@ -207,51 +187,71 @@ func (pk *ProvingKey) sums(ctx context.Context, t *tables, witness []msm.Scalar,
 	return &p, nil
 }
 
-func (pk *ProvingKey) hScalars(witness []msm.Scalar, threads int) fr.Vector {
+// scalars are those of the table c: the witness, then the quotient's.
+func (pk *ProvingKey) scalars(witness []msm.Scalar, threads int) []msm.Scalar {
 	a, b := make(fr.Vector, len(pk.quotient.shift)), make(fr.Vector, len(pk.quotient.shift))
 	pk.a.times(witness, a, threads)
 	pk.b.times(witness, b, threads)
 	pk.quotient.compute(a, b, threads)
-	return a
+	all := make([]msm.Scalar, len(witness)+len(a))
+	copy(all, witness)
+	for i := range a {
+		all[len(witness)+i] = a[i]
+	}
+	return all
 }
 
-// assemble blinds the sums: A = α + ΣA + r·δ, B = β + ΣB + s·δ, C = ΣC + ΣH + s·A + r·B − r·s·δ.
+// assemble makes the proof without blinding, A₀ = α + ΣA, B₀ = β + ΣB, C₀ = ΣC + ΣH, and randomises it:
+// A = A₀/r, B = r·(B₀ + s·δ), C = C₀ + s·A₀ for random r ≠ 0 and s.
+//
+// The result is distributed as a proof blinded the usual way (A = A₀ + r·δ, B = B₀ + s·δ): A and B are uniform and
+// independent, since A₀ ≠ 0 but for the key's trapdoor, and the verifying equation fixes C. So nothing is learnt
+// about the witness, and the multi-scalar multiplication over B₁, which only the usual C needs, is saved.
+// Baghery, Kohlweiss, Siim, Volkhov: Another look at extraction and randomization of Groth's zk-SNARK (FC 2021).
 func (pk *ProvingKey) assemble(p *parts) (*Proof, error) {
-	var r, s, rs fr.Element
-	for _, blind := range []*fr.Element{&r, &s} {
+	r, err := random()
+	if err != nil {
+		return nil, err
+	}
+	s, err := random()
+	if err != nil {
+		return nil, err
+	}
+	var inverse fr.Element
+	inverse.Inverse(r)
+	rBig, sBig := r.BigInt(newInt()), s.BigInt(newInt())
+
+	a, c, b := p.a, p.c, p.b
+	a.AddMixed(&pk.Verifying.Alpha1)
+	if a.Z.IsZero() {
+		return nil, fault.New(fault.InvalidKey, "the sum over the key's A points is zero: whoever made this key made it for that")
+	}
+	var term bn254.G1Jac
+	c.AddAssign(term.ScalarMultiplication(&a, sBig))
+	a.ScalarMultiplication(&a, inverse.BigInt(newInt()))
+
+	var delta bn254.G2Jac
+	delta.FromAffine(&pk.Verifying.Delta2)
+	b.AddMixed(&pk.Verifying.Beta2)
+	b.AddAssign(delta.ScalarMultiplication(&delta, sBig))
+	b.ScalarMultiplication(&b, rBig)
+
+	proof := &Proof{}
+	proof.A.FromJacobian(&a)
+	proof.B.FromJacobian(&b)
+	proof.C.FromJacobian(&c)
+	return proof, nil
+}
+
+// random is a uniform scalar other than zero.
+func random() (*fr.Element, error) {
+	for {
 		n, err := rand.Int(rand.Reader, fr.Modulus())
 		if err != nil {
 			return nil, err
 		}
-		blind.SetBigInt(n)
+		if x := new(fr.Element).SetBigInt(n); !x.IsZero() {
+			return x, nil
+		}
 	}
-	rs.Mul(&r, &s)
-	rs.Neg(&rs)
-	rBig, sBig := r.BigInt(newInt()), s.BigInt(newInt())
-
-	var delta, term bn254.G1Jac
-	delta.FromAffine(&pk.delta1)
-	a := p.a
-	a.AddMixed(&pk.Verifying.Alpha1)
-	a.AddAssign(term.ScalarMultiplication(&delta, rBig))
-	b1 := p.b1
-	b1.AddMixed(&pk.beta1)
-	b1.AddAssign(term.ScalarMultiplication(&delta, sBig))
-	c := p.c
-	c.AddAssign(&p.h)
-	c.AddAssign(term.ScalarMultiplication(&a, sBig))
-	c.AddAssign(term.ScalarMultiplication(&b1, rBig))
-	c.AddAssign(term.ScalarMultiplication(&delta, rs.BigInt(newInt())))
-
-	var delta2, term2 bn254.G2Jac
-	delta2.FromAffine(&pk.Verifying.Delta2)
-	b2 := p.b2
-	b2.AddMixed(&pk.Verifying.Beta2)
-	b2.AddAssign(term2.ScalarMultiplication(&delta2, sBig))
-
-	proof := &Proof{}
-	proof.A.FromJacobian(&a)
-	proof.B.FromJacobian(&b2)
-	proof.C.FromJacobian(&c)
-	return proof, nil
 }

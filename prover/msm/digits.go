@@ -63,17 +63,12 @@ func Cut[S ~[4]uint64](scalars []S, width int) *Digits {
 			if carry == 0 && k[0]|k[1]|k[2]|k[3] == 0 {
 				break
 			}
+			// no branches on the digit: random digits would be mispredicted half of the time
 			digit := k[0]&mask + carry
-			carry = 0
-			flip := sign
-			if digit > half {
-				digit = uint64(1)<<width - digit
-				carry = 1
-				flip ^= 1
-			}
-			if digit != 0 {
-				d.rows[w][i] = uint32(digit)<<1 | flip
-			}
+			carry = (half - digit) >> 63             // 1 if digit > half
+			digit = digit ^ -carry + -carry&(mask+2) // then 2^width − digit
+			some := (digit | -digit) >> 63
+			d.rows[w][i] = (uint32(digit)<<1 | sign ^ uint32(carry)) & -uint32(some)
 			k[0] = k[0]>>width | k[1]<<(64-width)
 			k[1] = k[1]>>width | k[2]<<(64-width)
 			k[2] = k[2]>>width | k[3]<<(64-width)

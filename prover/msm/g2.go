@@ -59,9 +59,8 @@ func (g2) invert(v pairs, scratch fp.Vector) {
 	invertAll(norm, rest)
 	v.re.Mul(v.re, norm)
 	v.im.Mul(v.im, norm)
-	for i := range v.im {
-		v.im[i].Neg(&v.im[i])
-	}
+	clear(other)
+	v.im.Sub(other, v.im)
 }
 
 func (g2) zeros(v pairs, found []uint32) []uint32 {

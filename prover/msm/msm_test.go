@@ -64,8 +64,8 @@ func TestSumMatchesReference(t *testing.T) {
 			}
 			digits := Cut(scalars, plan.Width)
 			for threads := 1; threads <= 3; threads += 2 {
-				sum1 := NewG1(points1, 0, plan, threads).Sum(digits, threads)
-				sum2 := NewG2(points2, 0, plan, threads).Sum(digits, threads)
+				sum1 := NewG1(Points(points1, 0), plan, threads).Sum(digits, threads)
+				sum2 := NewG2(Points(points2, 0), plan, threads).Sum(digits, threads)
 				var got1 bn254.G1Affine
 				var got2 bn254.G2Affine
 				if got1.FromJacobian(&sum1); !got1.Equal(&want1) {
@@ -104,8 +104,8 @@ func benchmarkSum(b *testing.B, n int, levels int, width int) {
 		scalars[i] = elements[i].Bits()
 	}
 	plan := Plan{width, levels, (windowCount(width) + levels - 1) / levels}
-	t1 := NewG1(bn254.BatchScalarMultiplicationG1(&base1, elements), 0, plan, 2)
-	t2 := NewG2(bn254.BatchScalarMultiplicationG2(&base2, elements[:n/4]), 0, plan, 2)
+	t1 := NewG1(Points(bn254.BatchScalarMultiplicationG1(&base1, elements), 0), plan, 2)
+	t2 := NewG2(Points(bn254.BatchScalarMultiplicationG2(&base2, elements[:n/4]), 0), plan, 2)
 	digits := Cut(scalars, width)
 	b.Run("G1", func(b *testing.B) {
 		for range b.N {

@@ -27,7 +27,7 @@ type table[P, J, V any, C curve[P, J, V]] struct {
 	count int
 	// points holds the levels one after another: points[l·count+i] = 2^(Width·Sets·l)·Pᵢ.
 	points []P
-	// wires maps a point to the index of its scalar; nil means point i takes scalar i.
+	// wires maps a point to the index of its scalar.
 	wires []uint32
 }
 
@@ -37,33 +37,43 @@ type G1Table = table[bn254.G1Affine, bn254.G1Jac, fp.Vector, g1]
 // G2Table holds points of G2; make it with NewG2.
 type G2Table = table[bn254.G2Affine, bn254.G2Jac, pairs, g2]
 
-// NewG1 makes a table of points, leaving out those at infinity, and computes its levels on threads threads.
-// Point i will be multiplied with scalar first+i.
-func NewG1(points []bn254.G1Affine, first int, plan Plan, threads int) *G1Table {
-	return newTable[bn254.G1Affine, bn254.G1Jac, fp.Vector, g1](points, first, plan, threads)
+// Point is a point and the index of the scalar it takes.
+type Point[P any] struct {
+	P      P
+	Scalar uint32
+}
+
+// Points pairs points with scalars: point i takes scalar first+i. Points at infinity add nothing and are left out.
+func Points[P interface {
+	bn254.G1Affine | bn254.G2Affine
+}](points []P, first int) []Point[P] {
+	var infinity P
+	out := make([]Point[P], 0, len(points))
+	for i := range points {
+		if points[i] != infinity {
+			out = append(out, Point[P]{points[i], uint32(first + i)})
+		}
+	}
+	return out
+}
+
+// NewG1 makes a table of points, none at infinity, and computes its levels on threads threads.
+func NewG1(points []Point[bn254.G1Affine], plan Plan, threads int) *G1Table {
+	return newTable[bn254.G1Affine, bn254.G1Jac, fp.Vector, g1](points, plan, threads)
 }
 
 // NewG2 is NewG1 for points of G2.
-func NewG2(points []bn254.G2Affine, first int, plan Plan, threads int) *G2Table {
-	return newTable[bn254.G2Affine, bn254.G2Jac, pairs, g2](points, first, plan, threads)
+func NewG2(points []Point[bn254.G2Affine], plan Plan, threads int) *G2Table {
+	return newTable[bn254.G2Affine, bn254.G2Jac, pairs, g2](points, plan, threads)
 }
 
-func newTable[P, J, V any, C curve[P, J, V]](points []P, first int, plan Plan, threads int) *table[P, J, V, C] {
-	t := &table[P, J, V, C]{plan: plan}
+func newTable[P, J, V any, C curve[P, J, V]](points []Point[P], plan Plan, threads int) *table[P, J, V, C] {
+	t := &table[P, J, V, C]{plan: plan, count: len(points)}
+	t.points = make([]P, t.count*plan.Levels)
+	t.wires = make([]uint32, t.count)
 	for i := range points {
-		if !t.c.isInfinity(&points[i]) {
-			t.count++
-		}
+		t.points[i], t.wires[i] = points[i].P, points[i].Scalar
 	}
-	t.points = make([]P, 0, t.count*plan.Levels)
-	t.wires = make([]uint32, 0, t.count)
-	for i := range points {
-		if !t.c.isInfinity(&points[i]) {
-			t.points = append(t.points, points[i])
-			t.wires = append(t.wires, uint32(first+i))
-		}
-	}
-	t.points = t.points[:t.count*plan.Levels]
 	t.extend(1, threads)
 	return t
 }

@@ -59,21 +59,42 @@ func weigh[P, J, V any, C curve[P, J, V]](buckets []P, threads int) J {
 		}, r.release
 	})
 	// lane k's buckets weigh k·length more than its own running sums say: Σ totals + length·Σ k·tails
-	run, offset, result := c.infinity(), c.infinity(), c.infinity()
-	for k := lanes - 1; k > 0; k-- {
-		tail := c.jacobian(&tails[k])
-		c.addJacobian(&run, &tail)
-		c.addJacobian(&offset, &run)
-	}
+	none := c.infinity()
+	offset := weigh[P, J, V, C](append(tails[1:], c.affine(&none)), 1)
 	for n := length; n > 1; n /= 2 {
 		c.doubleJacobian(&offset)
 	}
-	for k := range totals {
-		total := c.jacobian(&totals[k])
-		c.addJacobian(&result, &total)
-	}
+	result := addAll[P, J, V, C](totals)
 	c.addJacobian(&result, &offset)
 	return result
+}
+
+// addAll computes Σ points in batches, overwriting them. Their number is a power of two, at most batchPoints.
+func addAll[P, J, V any, C curve[P, J, V]](points []P) J {
+	r := borrowReducer[P, J, V, C]()
+	defer r.release()
+	b, c := r.batch, r.batch.c
+	b.infinities = true
+	refs := make([]uint32, len(points)/2)
+	for i := range refs {
+		refs[i] = uint32(i)
+	}
+	for len(points) > 8 {
+		half := len(points) / 2
+		c.gather(b.x1, b.y1, points[:half], refs[:half])
+		c.gather(b.x2, b.y2, points[half:], refs[:half])
+		b.add(half)
+		points = points[:half]
+		for i := range points {
+			points[i] = c.point(b.x1, b.y1, i)
+		}
+	}
+	sum := c.infinity()
+	for i := range points {
+		point := c.jacobian(&points[i])
+		c.addJacobian(&sum, &point)
+	}
+	return sum
 }
 
 // weighFew is weigh by plain running sums.

@@ -78,7 +78,8 @@ func (e *Engine) Witness(ctx context.Context, wasm, digest string, items []Witne
 	}), nil
 }
 
-// Prove makes proofs with one key. The error is for the key; items fail on their own.
+// Prove makes proofs with one key, verifies them together and writes those that hold. The error is for the key; items
+// fail on their own.
 func (e *Engine) Prove(ctx context.Context, zkey, digest string, items []ProveItem, report progress) ([]Outcome, error) {
 	r, err := e.provingKey(zkey, digest)
 	if err != nil {
@@ -94,6 +95,7 @@ func (e *Engine) Prove(ctx context.Context, zkey, digest string, items []ProveIt
 		step = func(s groth16.Step) { report(s.Name, s.Done, s.Total) }
 		report = func(string, int, int) {}
 	}
+	proofs, publics := make([]*groth16.Proof, len(items)), make([][]msm.Scalar, len(items))
 	outcomes := e.run(ctx, len(items), workers, report, func(i int, out *Outcome) error {
 		data, _, err := readFile(items[i].Wtns, maxFileBytes)
 		if err != nil {
@@ -108,23 +110,43 @@ func (e *Engine) Prove(ctx context.Context, zkey, digest string, items []ProveIt
 				return err
 			}
 		}
-		proof, err := entry.pk.Prove(ctx, witness, threads, step)
+		proofs[i], err = entry.pk.Prove(ctx, witness, threads, step)
 		if err != nil {
 			return err
 		}
-		public := witness[1:len(entry.pk.Verifying.IC)]
-		out.Public = groth16.PublicStrings(public)
-		written, err := binfile.WriteAtomic(items[i].Public, groth16.EncodePublic(public))
-		if err != nil {
-			return err
-		}
-		out.Inputs = &written
-		proofWritten, err := binfile.WriteAtomic(items[i].Proof, groth16.EncodeProof(proof))
-		out.Proof = &proofWritten
-		return err
+		// a copy, so that the witness need not stay in memory until all items are through
+		publics[i] = append([]msm.Scalar(nil), witness[1:len(entry.pk.Verifying.IC)]...)
+		return nil
 	})
 	e.widenLater(entry, int64(len(items)))
+	valid, err := e.check(ctx, &entry.pk.Verifying, proofs, publics)
+	if err != nil {
+		return nil, err
+	}
+	eachItem(len(items), workers, func(i int) error {
+		switch {
+		case proofs[i] == nil:
+			return nil
+		case !valid[i]:
+			return fault.New(fault.InvalidWitness, "the witness does not satisfy the circuit's constraints: a proof made from it does not verify")
+		}
+		return outcomes[i].write(items[i], proofs[i], publics[i])
+	}, func(i int, err *fault.Error) {
+		outcomes[i] = Outcome{CPU: outcomes[i].CPU, Wall: outcomes[i].Wall, Error: err}
+	})
 	return outcomes, nil
+}
+
+// write writes a proof's two files.
+func (out *Outcome) write(item ProveItem, proof *groth16.Proof, public []msm.Scalar) error {
+	out.Public = groth16.PublicStrings(public)
+	inputs, err := binfile.WriteAtomic(item.Public, groth16.EncodePublic(public))
+	if err != nil {
+		return err
+	}
+	written, err := binfile.WriteAtomic(item.Proof, groth16.EncodeProof(proof))
+	out.Inputs, out.Proof = &inputs, &written
+	return err
 }
 
 func checkConstraints(path string, witness []msm.Scalar) error {
@@ -159,13 +181,20 @@ func (e *Engine) Verify(ctx context.Context, vkey, digest string, items []Verify
 		}
 		return err
 	})
-	var open []int
+	valid, err := e.check(ctx, vk, proofs, publics)
+	if err != nil {
+		return nil, err
+	}
 	for i := range items {
-		if proofs[i] != nil {
-			open = append(open, i)
+		if proofs[i] == nil {
+			continue
+		}
+		outcomes[i].Valid = &valid[i]
+		if !valid[i] {
+			outcomes[i].Reason = "the pairing equation does not hold"
 		}
 	}
-	return outcomes, e.settle(ctx, vk, proofs, publics, open, outcomes)
+	return outcomes, nil
 }
 
 func readProof(item VerifyItem, vk *groth16.VerifyingKey) (*groth16.Proof, []msm.Scalar, error) {
@@ -190,36 +219,38 @@ func readProof(item VerifyItem, vk *groth16.VerifyingKey) (*groth16.Proof, []msm
 	return proof, public, nil
 }
 
-// settle fills in whether the proofs at the open places are valid.
-func (e *Engine) settle(ctx context.Context, vk *groth16.VerifyingKey, proofs []*groth16.Proof, publics [][]msm.Scalar, open []int, outcomes []Outcome) error {
+// check reports which proofs are valid: all by one combined check, or one by one if that fails. Places without a
+// proof are left out.
+func (e *Engine) check(ctx context.Context, vk *groth16.VerifyingKey, proofs []*groth16.Proof, publics [][]msm.Scalar) ([]bool, error) {
+	valid := make([]bool, len(proofs))
+	var open []int
+	var batch []*groth16.Proof
+	var inputs [][]msm.Scalar
+	for i, proof := range proofs {
+		if proof != nil {
+			open, batch, inputs = append(open, i), append(batch, proof), append(inputs, publics[i])
+		}
+	}
 	all := false
 	if len(open) > 1 {
-		batch, inputs := make([]*groth16.Proof, len(open)), make([][]msm.Scalar, len(open))
-		for k, i := range open {
-			batch[k], inputs[k] = proofs[i], publics[i]
-		}
 		var err error
 		if all, err = vk.VerifyBatch(batch, inputs); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	for _, i := range open {
-		valid := all
-		if !all {
-			if ctx.Err() != nil {
-				return fault.New(fault.Cancelled, "cancelled while verifying")
-			}
-			var err error
-			if valid, err = vk.Verify(proofs[i], publics[i]); err != nil {
-				return err
-			}
+	for k, i := range open {
+		if valid[i] = all; all {
+			continue
 		}
-		outcomes[i].Valid = &valid
-		if !valid {
-			outcomes[i].Reason = "the pairing equation does not hold"
+		if ctx.Err() != nil {
+			return nil, fault.New(fault.Cancelled, "cancelled while verifying")
+		}
+		var err error
+		if valid[i], err = vk.Verify(batch[k], inputs[k]); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return valid, nil
 }
 
 // run does items with up to workers at a time and collects their outcomes.

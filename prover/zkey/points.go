@@ -186,7 +186,7 @@ func checkSubgroup(points []bn254.G2Affine) error {
 		}
 		return nil
 	}
-	table := msm.NewG2(points, 0, msm.Plan{Width: 9, Levels: 1, Sets: 29}, msm.Threads())
+	table := msm.NewG2(msm.Points(points, 0), msm.Plan{Width: 9, Levels: 1, Sets: 29}, msm.Threads())
 	random := make([]byte, 2*len(points))
 	scalars := make([]msm.Scalar, len(points))
 	for range subgroupRounds {
