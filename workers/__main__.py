@@ -9,10 +9,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
+
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.queues import GPU, QUEUES
@@ -25,6 +28,8 @@ from workers.runtime import Environment, build
 from workers.waiting import Waiting
 
 log = logging.getLogger("provery.worker")
+CHECK_S = 2.0
+"""Seconds that a part has to answer /ready."""
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -94,12 +99,29 @@ class State:
         """What is not there, and why."""
         if self.environment is None:
             return dict(self.waiting.reasons) or {"worker": "starts"}
-        missing = {}
-        if not await self.environment.client.service_client.check_health():
-            missing["temporal"] = "does not serve"
-        if self.feed is not None and (reason := await self.feed.waiting()):
-            missing["ingress"] = reason
-        return missing
+        asked = {"temporal": temporal(self.environment.client)}
+        if self.feed is not None:
+            asked["ingress"] = self.feed.waiting()
+        reasons = await asyncio.gather(*(answer(check) for check in asked.values()))
+        return {name: reason for name, reason in zip(asked, reasons, strict=True) if reason}
+
+
+async def temporal(client: Client) -> str:
+    """Why Temporal cannot be used; empty when it can."""
+    try:
+        serves = await client.service_client.check_health()
+    except RPCError as error:
+        return f"{error.status.name}: {error.message}"
+    return "" if serves else "does not serve"
+
+
+async def answer(check: Awaitable[str]) -> str:
+    """What a check says; a probe must not wait longer than whoever probes."""
+    try:
+        async with asyncio.timeout(CHECK_S):
+            return await check
+    except TimeoutError:
+        return f"no answer within {CHECK_S:g} s"
 
 
 async def unless_stopped(

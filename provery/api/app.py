@@ -1,33 +1,38 @@
-"""The common server: health, readiness, metrics, bounded bodies, and one shape of error for every system."""
+"""The common server: health, bounded bodies, and one shape of error for every system."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from provery.core.errors import InvalidInput, ProveryError, TransientError
 
 log = logging.getLogger(__name__)
-Check = Callable[[], Awaitable[None]]
 MAX_BODY = 2**20
-CHECK_S = 3.0
-"""Seconds that one readiness check may take."""
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+TELEMETRY = TelemetryConfig(
+    exclude=lambda scope: (
+        scope["path"] in PROBES
+    ),  # asked every few seconds for ever: they would bury the rest
+    operation_spans=False,
+    metrics=False,
+    logs=False,
+    auto_configure=False,
+)
+"""Of what FastAPI itself can tell OpenTelemetry: one span per request, where the process has a tracer provider."""
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many_requests"}
 
 
 def create_app(
     routers: Sequence[APIRouter] = (),
     *,
-    checks: Mapping[str, Check] | None = None,
-    registry: CollectorRegistry | None = None,
     max_body: int = MAX_BODY,
     title: str = "Provery",
 ) -> FastAPI:
@@ -35,12 +40,10 @@ def create_app(
 
     Args:
         routers: Of the systems.
-        checks: Readiness: each raises while its dependency does not answer; without any there is no ``/ready``.
-        registry: What ``/metrics`` shows; without one there is no such route.
         max_body: Largest request body, bytes.
         title: Name in the OpenAPI document.
     """
-    app = FastAPI(title=title, docs_url="/docs", redoc_url=None)
+    app = FastAPI(title=title, docs_url="/docs", redoc_url=None, telemetry=TELEMETRY)
     app.add_middleware(BodyLimit, limit=max_body)
     for router in routers:
         app.include_router(router)
@@ -53,24 +56,6 @@ def create_app(
     async def health() -> dict[str, bool]:
         """The process runs."""
         return {"ok": True}
-
-    if checks is not None:
-
-        @app.get("/ready")
-        async def ready() -> JSONResponse:
-            """Everything it needs answers."""
-            answers = await asyncio.gather(*(_answer(check) for check in checks.values()))
-            report = dict(zip(checks, answers, strict=True))
-            ok = not any(report.values())
-            shown = {name: fault or "ok" for name, fault in report.items()}
-            return JSONResponse({"ok": ok, "checks": shown}, 200 if ok else 503)
-
-    if registry is not None:
-
-        @app.get("/metrics")
-        async def metrics() -> Response:
-            """Prometheus text."""
-            return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
 
@@ -118,18 +103,6 @@ class BodyLimit:
         response = _error(413, "too_large", f"request body exceeds {self._limit} bytes")
         response.headers["connection"] = "close"
         await response(scope, receive, send)
-
-
-async def _answer(check: Check) -> str:
-    """What is wrong, or an empty string."""
-    try:
-        async with asyncio.timeout(CHECK_S):
-            await check()
-    except TimeoutError:
-        return f"no answer within {CHECK_S:g} s"
-    except Exception as error:  # a readiness probe reports every fault and never becomes one
-        return f"{type(error).__name__}: {error}"
-    return ""
 
 
 async def _on_provery(_request: Request, error: Exception) -> Response:

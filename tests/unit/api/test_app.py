@@ -1,17 +1,14 @@
-"""The common server: one shape of error, bounded bodies, readiness that cannot hang."""
+"""The common server: one shape of error, bounded bodies."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import APIRouter
-from prometheus_client import CollectorRegistry, Counter
 
-from provery.api import app as module
 from provery.api.app import create_app
 from provery.core.errors import InvalidInput, ProverCrashed, SinkUnavailable
 
@@ -76,35 +73,8 @@ async def test_bodies_are_bounded_with_and_without_a_length() -> None:
         ).status_code == 413
 
 
-async def test_readiness_names_what_is_missing_and_never_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHECK_S", 0.05)
-
-    async def good() -> None:
-        return None
-
-    async def bad() -> None:
-        raise SinkUnavailable("no database")
-
-    async def slow() -> None:
-        await asyncio.sleep(60)
-
-    async with client(checks={"good": good}) as http:
-        assert (await http.get("/ready")).json() == {"ok": True, "checks": {"good": "ok"}}
-    async with client(checks={"good": good, "bad": bad, "slow": slow}) as http:
-        answer = await http.get("/ready")
-        assert answer.status_code == 503
-        assert answer.json()["checks"]["bad"] == "SinkUnavailable: no database"
-        assert "no answer" in answer.json()["checks"]["slow"]
+async def test_it_tells_that_it_runs_in_one_way() -> None:
+    async with client() as http:
         assert (await http.get("/health")).json() == {"ok": True}
-    async with client() as http:
-        assert (await http.get("/ready")).status_code == 404
-
-
-async def test_metrics_are_shown_where_there_is_a_registry() -> None:
-    registry = CollectorRegistry()
-    Counter("things", "Things", registry=registry).inc()
-    async with client(registry=registry) as http:
-        assert "things_total 1.0" in (await http.get("/metrics")).text
-    async with client() as http:
-        assert (await http.get("/metrics")).status_code == 404
         assert (await http.put("/health")).json()["error"] == "method_not_allowed"
+        assert (await http.get("/ready")).status_code == 404

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 from provery.core.errors import ConfigurationError, TransientError
 from provery.local.process import free_port
 from tests.support.queue import until
+from workers.__main__ import answer
 from workers.health import HealthServer
 from workers.waiting import Waiting
 
@@ -42,6 +43,18 @@ async def test_a_wrong_setting_is_not_waited_for() -> None:
 
     with pytest.raises(ConfigurationError):
         await Waiting()("ledger", call)
+
+
+async def test_a_probe_is_answered_although_what_it_asks_after_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.__main__.CHECK_S", 0.05)
+
+    async def hangs() -> str:
+        await asyncio.sleep(60)
+        return ""
+
+    assert await answer(hangs()) == "no answer within 0.05 s"
 
 
 async def test_metrics_and_routes_come_when_there_are_any() -> None:
