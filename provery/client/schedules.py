@@ -19,6 +19,8 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleSpec,
     ScheduleState,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
 )
 from temporalio.common import (
     TypedSearchAttributes,
@@ -79,6 +81,7 @@ class Schedules:
         jitter: timedelta | None = None,
         paused: bool = False,
         note: str = "",
+        replace: bool = False,
     ) -> str:
         """Follow a stream; returns the schedule's id.
 
@@ -91,6 +94,7 @@ class Schedules:
             jitter: Random delay of each look, so that many streams do not look at once.
             paused: Create it paused.
             note: Why it is as it is, for people.
+            replace: Change the schedule that is there; whether it is paused, and why, stays as an operator left it.
 
         Raises:
             InvalidInput: neither or both of interval and cron, or the stream is followed already.
@@ -115,12 +119,23 @@ class Schedules:
             with translated("creating a schedule"):
                 await self._client.create_schedule(name, schedule, search_attributes=attributes)
         except ScheduleAlreadyRunningError as err:
+            if replace:
+                await self._replace(system, stream, schedule)
+                return name
             raise InvalidInput(
                 "the stream is followed already",
                 value=name,
                 action=f"`provery schedule delete {system}/{stream}` first",
             ) from err
         return name
+
+    async def _replace(self, system: str, stream: str, schedule: Schedule) -> None:
+        def changed(seen: ScheduleUpdateInput) -> ScheduleUpdate:
+            schedule.state = seen.description.schedule.state
+            return ScheduleUpdate(schedule)
+
+        with _of(system, stream):
+            await self._handle(system, stream).update(changed)
 
     def _action(self, system: str, stream: str, parallel: int) -> ScheduleActionStartWorkflow:
         return ScheduleActionStartWorkflow(

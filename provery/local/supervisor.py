@@ -242,9 +242,11 @@ class Supervisor:
         """Make the namespace's schedules those of the topology."""
         client = await connect(self.env)
         schedules = Schedules(client, self.env)
+        wanted = {schedule.stream for schedule in self.topology.schedules}
         for view in await schedules.list():
             system, _, stream = view.stream.partition("/")
-            await schedules.delete(system, stream)
+            if view.stream not in wanted:
+                await schedules.delete(system, stream)
         for schedule in self.topology.schedules:
             system, _, stream = schedule.stream.partition("/")
             await schedules.create(
@@ -255,6 +257,7 @@ class Supervisor:
                 parallel=schedule.parallel,
                 paused=schedule.paused,
                 note="from temporal-dev.yaml",
+                replace=True,
             )
 
     async def watch(self, stop: asyncio.Event) -> None:

@@ -77,17 +77,25 @@ async def test_schedules_become_those_of_the_file(tmp_path: Path) -> None:
     from provery.client import Schedules, connect
 
     stream = Stream(system="queue", stream="prove")
-    seen: list[list[str]] = []
+    seen: list[tuple[str, bool, str]] = []
 
     async def look(supervisor: Supervisor) -> int:
         schedules = Schedules(await connect(supervisor.env), supervisor.env)
-        seen.append([view.stream for view in await schedules.list()])
+        for view in await schedules.list():
+            system, _, name = view.stream.partition("/")
+            described = await schedules.show(system, name)
+            seen.append((described.stream, described.paused, described.note))
+            await schedules.pause(system, name, "the node is being moved")
         return 0
 
-    for schedules in ((Schedule(stream="queue/prove", interval=timedelta(hours=1), paused=True),), ()):
+    hourly = Schedule(stream="queue/prove", interval=timedelta(hours=1))
+    for schedules in ((hourly,), (hourly.model_copy(update={"interval": timedelta(hours=2)}),), ()):
         changed = topology(tmp_path, streams=(stream,), schedules=schedules)
         await up(changed, demo=look, once=True)
-    assert seen == [["queue/prove"], []]
+    assert seen == [
+        ("queue/prove", False, "from temporal-dev.yaml"),
+        ("queue/prove", True, "the node is being moved"),
+    ]
 
 
 async def test_a_taken_port_is_named_with_its_key(tmp_path: Path) -> None:
