@@ -8,13 +8,14 @@ unit therefore recomputes nothing, even when the Temporal database was lost.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+from activities.manifest import Manifests
 from activities.metrics import StageMetrics
 from provery.core.errors import ProverCrashed, ProveryError, ShardsMissing
 from provery.core.ports import (
@@ -30,10 +31,6 @@ from provery.core.ports import (
 )
 from provery.core.redact import redact
 from provery.core.types import ArtifactRef, StageInput, StageResult, memo_key
-
-INLINE_SHARDS = 32
-"""Shard references that may ride in a workflow's history; more go into one manifest artifact."""
-MANIFEST = "shards.json"
 
 
 @dataclass(frozen=True)
@@ -74,6 +71,10 @@ class Memo:
     system: Callable[[str], System]
     rates: Rates
     metrics: StageMetrics
+
+    @cached_property
+    def _manifests(self) -> Manifests:
+        return Manifests(self.artifacts)
 
     async def run(
         self, givens: Sequence[StageInput], where: Where, progress: Progress
@@ -131,10 +132,7 @@ class Memo:
             return tuple(ref for i in range(given.gather) for ref in done[i].outputs)
         if given.shard is None:
             return given.inputs
-        if len(given.inputs) == 1 and given.inputs[0].name == MANIFEST:
-            rows = json.loads(await self.artifacts.read(given.inputs[0]))
-            return (ArtifactRef(**rows[given.shard]),)
-        return (given.inputs[given.shard],)
+        return (await self._manifests.entry(given.inputs, given.shard, given.shards),)
 
     def _attempt(self, context: StageContext, where: Where) -> Attempt:
         given = context.given
@@ -214,9 +212,8 @@ class Memo:
         self, context: StageContext, attempt: Attempt, output: StageOutput, seconds: float, host: str
     ) -> AttemptEnd:
         outputs, shards = output.outputs, len(output.outputs) if output.shards else 0
-        if shards > INLINE_SHARDS:
-            rows = json.dumps([vars(ref) for ref in outputs]).encode()
-            outputs = (await self.artifacts.put_bytes(rows, name=MANIFEST),)
+        if shards:
+            outputs = await self._manifests.pack(outputs)
         result = StageResult(
             stage=context.given.plan.stage,
             memo_key=context.memo_key,

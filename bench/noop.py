@@ -4,6 +4,7 @@ Parameters of a unit, all optional:
 
 ``bytes``      size of each stage's artifact (0: no artifact)
 ``shards``     pieces that the witness splits into
+``join``       ``["compress"]``: stages whose artifact is their inputs, one after the other
 ``sleep``      ``{"prove": 1.5}``: seconds that a stage takes
 ``fail``       ``{"prove": ["InvalidWitness", 1]}``: error class, and how often (-1: always)
 ``log``        a file that gets one line per computed stage: ``<unit> <stage> <shard> <generation>``
@@ -47,8 +48,7 @@ class NoopSystem:
 
     async def _one(self, stage: str, context: StageContext) -> StageOutput | ProveryError:
         params = context.unit.params
-        for ref in context.inputs:
-            await context.artifacts.read(ref)
+        read = [await context.artifacts.read(ref) for ref in context.inputs]
         if seconds := _of(params, "sleep", stage):
             await self._sleep(float(str(seconds)), context)
         if fail := _of(params, "fail", stage):
@@ -60,11 +60,15 @@ class NoopSystem:
             _append(log, f"{context.unit.key} {stage} {context.given.shard} {context.given.plan.generation}")
         size = int(str(params.get("bytes", 0)))
         shards = int(str(params.get("shards", 0))) if stage == Stage.WITNESS else 0
+        joining = params.get("join")
+        joining = joining if isinstance(joining, list) else []
         names = [f"{stage}-{i}.bin" for i in range(shards)] or [f"{stage}.bin"]
         outputs: list[ArtifactRef] = []
         for name in names if size or shards else []:
             seed = f"{context.unit.key}/{name}/{context.given.shard}/".encode()
             data = (seed * (1 + size // len(seed)))[: max(size, len(seed))]
+            if stage in joining:
+                data = b"".join(read)
             outputs.append(await context.artifacts.put_bytes(data, name=name))
         return StageOutput(tuple(outputs), facts={f"{stage}_pid": str(os.getpid())}, shards=bool(shards))
 

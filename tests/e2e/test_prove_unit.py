@@ -164,7 +164,7 @@ async def test_a_lost_artifact_is_computed_again_and_nothing_else(noop: Engine) 
 
 
 async def test_pause_holds_the_next_stage_and_resume_goes_on(noop: Engine) -> None:
-    handle = await noop.start(noop_work("paused", params=logged(noop, sleep={"fetch": 0.5})))
+    handle = await noop.start(noop_work("paused", params=logged(noop, sleep={"fetch": 2.0})))
     await handle.execute_update("pause", Order("maintenance", by="op"))
     await until(lambda: len(noop.computed()) == 1)
     await asyncio.sleep(0.3)

@@ -39,8 +39,13 @@ FLAGS = {
 
 @asynccontextmanager
 async def temporal_server(**flags: str) -> AsyncIterator[WorkflowEnvironment]:
-    """The dev server with our search attributes; a low continue-as-new threshold exercises that path."""
-    extra = [x for k, v in {**FLAGS, **flags}.items() for x in ("--dynamic-config-value", f"{k}={v}")]
+    """The dev server with our search attributes; a low continue-as-new threshold exercises that path.
+
+    Args:
+        flags: Dynamic configuration over ``FLAGS``; an empty value leaves a setting at the server's default.
+    """
+    chosen = {k: v for k, v in {**FLAGS, **flags}.items() if v}
+    extra = [x for k, v in chosen.items() for x in ("--dynamic-config-value", f"{k}={v}")]
     kinds: dict[str, Callable[[str], SearchAttributeKey[Any]]] = {
         "Keyword": SearchAttributeKey.for_keyword,
         "Int": SearchAttributeKey.for_int,
