@@ -129,6 +129,7 @@ _NEEDS = {
 """Servers that a worker may find away when it starts."""
 
 CI = (
+    (UP, IN_PROVE),
     ("worker-cpu", IN_PROVE + BATCH),
     ("redis", "mid-prove" + BATCH),
     ("worker-cpu", "after-witness" + UNIT),
