@@ -165,6 +165,8 @@ async def test_a_lost_artifact_is_computed_again_and_nothing_else(noop: Engine) 
 
 async def test_pause_holds_the_next_stage_and_resume_goes_on(noop: Engine) -> None:
     handle = await noop.start(noop_work("paused", params=logged(noop, sleep={"fetch": 2.0})))
+    while (await progress(handle)).stage != "fetch":  # an order before the first stage would hold that one
+        await asyncio.sleep(0.05)
     await handle.execute_update("pause", Order("maintenance", by="op"))
     await until(lambda: len(noop.computed()) == 1)
     await asyncio.sleep(0.3)
