@@ -114,7 +114,12 @@ def read_requests(source: str, fields: list[str]) -> list[dict[str, Json]]:
         raise InvalidInput("no request", action="give one with --request FILE or --set NAME=VALUE")
     many = given if isinstance(given, list) else [given]
     if not many or not all(isinstance(one, dict) for one in many):
-        raise InvalidInput("not a request", value=source, expected="a JSON object or an array of objects")
+        raise InvalidInput(
+            "not a request",
+            value=_kind(given),
+            expected="a JSON object or an array of objects",
+            action=f"correct {_named(source)}",
+        )
     extra = dict(_field(text) for text in fields)
     return [{**one, **extra} for one in many if isinstance(one, dict)]
 
@@ -128,10 +133,18 @@ def _read(source: str) -> str:
                 text = file.read(REQUEST_LIMIT + 1)
     except (OSError, UnicodeDecodeError) as err:
         reason = err.strerror if isinstance(err, OSError) else "not UTF-8"
-        raise InvalidInput(f"the request cannot be read: {reason}", value=source) from err
+        raise InvalidInput(
+            f"the request cannot be read: {reason}",
+            value=source,
+            expected="a file of UTF-8 JSON, or - for stdin",
+            action="name a file that exists and that you may read",
+        ) from err
     if len(text) > REQUEST_LIMIT:
         raise InvalidInput(
-            "the request is too large", value=source, expected=f"at most {REQUEST_LIMIT} characters"
+            "the request is too large",
+            value=source,
+            expected=f"at most {REQUEST_LIMIT} characters",
+            action="split it into several files",
         )
     return text
 
@@ -140,14 +153,32 @@ def _parse(text: str, source: str) -> Json:
     try:
         found: Json = json.loads(text)
     except (ValueError, RecursionError) as err:
-        raise InvalidInput(f"the request is not JSON: {err}", value=source) from err
+        raise InvalidInput(
+            f"the request is not JSON: {err}",
+            value=source,
+            expected="a JSON object or an array of objects",
+            action=f"correct {_named(source)}",
+        ) from err
     return found
+
+
+def _named(source: str) -> str:
+    return "what stdin was given" if source == "-" else source
+
+
+def _kind(given: Json) -> str:
+    """What was given instead of requests."""
+    if isinstance(given, list):
+        return "an array with something else in it" if given else "an empty array"
+    return json.dumps(given)[:100]
 
 
 def _field(text: str) -> tuple[str, Json]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise InvalidInput("not a field", value=text, expected="NAME=VALUE")
+        raise InvalidInput(
+            "not a field", value=text, expected="NAME=VALUE", action="write it as --set circuit=membership"
+        )
     try:
         parsed: Json = json.loads(value)
     except ValueError:
@@ -187,4 +218,23 @@ async def works_for(session: Session, stream: str, requests: list[dict[str, Json
     for one in requests:
         made = make(name, one, deps)
         works.append(await made if inspect.isawaitable(made) else made)
-    return works
+    return _distinct(works)
+
+
+def _distinct(works: list[Work]) -> list[Work]:
+    """Each unit once.
+
+    Raises:
+        InvalidInput: two different requests make the same unit.
+    """
+    units: dict[str, Work] = {}
+    for work in works:
+        first = units.setdefault(work.unit.workflow_id, work)
+        if first.unit.params_sha256 != work.unit.params_sha256:
+            raise InvalidInput(
+                "two requests have the same id",
+                value=work.unit.key,
+                expected="one request under an id",
+                action="give one of them another id",
+            )
+    return list(units.values())

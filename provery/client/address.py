@@ -55,5 +55,10 @@ def parse_stream(text: str) -> tuple[str, str]:
     """
     parts = text.split("/")
     if len(parts) != 2:
-        raise InvalidInput("not a stream", value=text, expected="<system>/<stream>, such as queue/prove")
+        raise InvalidInput(
+            "not a stream",
+            value=text,
+            expected="<system>/<stream>, such as queue/prove",
+            action="`provery list` shows the streams that have units",
+        )
     return check_name(parts[0], "system name"), check_name(parts[1], "stream name")

@@ -256,7 +256,10 @@ def check_name(name: str, what: str = "name") -> str:
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput(
-            f"not a usable {what}", value=name, expected="1 to 63 of a-z 0-9 _ -, starting with a-z 0-9"
+            f"not a usable {what}",
+            value=name,
+            expected="1 to 63 of a-z 0-9 _ -, starting with a-z 0-9",
+            action="choose another name",
         )
     return name
 

@@ -107,6 +107,11 @@ async def test_one_job_from_request_to_row(made: Made) -> None:
     again = await made.stage([work], Stage.SUBMIT, [outcome])
     assert isinstance(again[0], StageOutput)
     assert await made.table.get("one") == row, "written once"
+    other = await made.work("one", {**jobs()[0], "root": jobs()[0]["root"], "note": "another request"})
+    (refused,) = await made.stage([other], Stage.SUBMIT, [outcome])
+    assert isinstance(refused, InvalidInput)
+    assert "another request under this id is done; got 'one'" in str(refused)
+    assert await made.table.get("one") == row, "a done row stays"
 
 
 async def test_a_batch_with_poison_in_it(made: Made) -> None:

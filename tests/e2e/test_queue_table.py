@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,25 @@ async def test_a_result_is_written_once_whoever_comes_first(table: JobTable) -> 
     row = await table.get(id)
     assert row is not None
     assert row.public_inputs == {"root": str(next(n for n, ids in enumerate(won) if ids))}
+
+
+async def test_a_done_row_tells_who_comes_with_another_request(table: JobTable) -> None:
+    mine, free, odd = ids(3)
+    assert await table.taken([]) == set()
+    await table.submit([submission(mine)])
+    await table.admit({free: {"other": 1}})
+    same, other = submission(mine), replace(submission(mine), request={"other": 1})
+    assert await table.submit([other]) == set()
+    assert await table.taken([same, submission(free)]) == set(), (
+        "a row that is not done can still be taken over"
+    )
+    assert await table.taken([other]) == {mine}
+    numbers: dict[str, Json] = {"a": 1e2, "b": [1e23, -0.0, 1.5], "c": True}
+    await table.submit([replace(submission(odd), request=numbers)])
+    assert await table.taken([replace(submission(odd), request=numbers)]) == set(), (
+        "however a column writes them"
+    )
+    assert await table.taken([replace(submission(odd), request=numbers | {"c": 1})]) == {odd}
 
 
 async def test_done_stays_and_failed_only_moves_on(table: JobTable) -> None:

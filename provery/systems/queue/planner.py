@@ -78,6 +78,11 @@ async def work_for(stream: str, request: dict[str, Json], deps: Deps) -> Work:
     body = {name: value for name, value in request.items() if name != "id"}
     given = request.get("id", digest_json(body)[:32])
     if not isinstance(given, str):
-        raise InvalidInput("request.id is not text", value=given, expected="a string, or nothing")
+        raise InvalidInput(
+            "request.id is not text",
+            value=given,
+            expected="a string, or nothing",
+            action="write it in quotes; on the command line --set 'id=\"7\"'",
+        )
     order = check(check_key(given), body, default_circuit=settings.default_circuit)
     return await Planner(settings, deps.circuits, deps.artifacts).work(order)

@@ -79,7 +79,7 @@ def element(value: object, field: str) -> str:
             f"{field} is {'negative' if negative else 'not a field element'}",
             value=_show(value),
             expected=expected,
-            action="correct the request and add the job again",
+            action="correct the request and send it again",
         )
     if number < 0 or number >= MODULUS:
         raise InvalidInput(
@@ -115,12 +115,15 @@ def check_shape(inputs: Mapping[str, Json], shape: Shape, circuit: str) -> None:
             raise InvalidInput(
                 f"input {name} of circuit {circuit} is missing",
                 expected=", ".join(sorted(shape.inputs)),
-                action="add it and send the job again",
+                action="add it and send the request again",
             )
     for name, value in inputs.items():
         if name not in shape.inputs:
             raise InvalidInput(
-                f"circuit {circuit} has no such input", value=name, expected=", ".join(sorted(shape.inputs))
+                f"circuit {circuit} has no such input",
+                value=name,
+                expected=", ".join(sorted(shape.inputs)),
+                action="leave it out and send the request again",
             )
         # A circom witness calculator counts the elements of an input and ignores how they nest, so this does too.
         wanted, got = _product(shape.inputs[name]), _count(value)
@@ -128,7 +131,7 @@ def check_shape(inputs: Mapping[str, Json], shape: Shape, circuit: str) -> None:
             raise InvalidInput(
                 f"input {name} of circuit {circuit} has {got} elements",
                 expected=f"{wanted} (dimensions {list(shape.inputs[name])})",
-                action="correct the request and add the job again",
+                action="correct the request and send it again",
             )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from provery.core.errors import (
     ConfigurationError,
+    InvalidInput,
     InvalidKey,
     ProofRejected,
     ProveryError,
@@ -181,7 +182,10 @@ class QueueSystem:
         return await self._grouped(contexts, load, work)
 
     async def _submit(self, contexts: Sequence[StageContext]) -> list[Outcome]:
-        """One transaction for all rows. A row that is done already stays as it is: the first result stands."""
+        """One transaction for all rows. A row that is done already stays as it is: the first result stands.
+
+        A request by hand can meet a row that is done for another request under its id: it is refused.
+        """
         await self._table.prepare()
         submissions: list[Submission] = []
         outcomes: list[Outcome] = []
@@ -192,8 +196,9 @@ class QueueSystem:
                 outcomes.append(StageOutput(context.inputs))
             else:
                 outcomes.append(made)
-        await self._table.submit(submissions)
-        return outcomes
+        written = await self._table.submit(submissions)
+        taken = await self._table.taken([s for s in submissions if s.id not in written])
+        return [_taken(c.unit) if c.unit.key in taken else o for c, o in zip(contexts, outcomes, strict=True)]
 
     # ---- helpers
 
@@ -231,3 +236,12 @@ class QueueSystem:
                 results = [error] * len(places)
             outcomes.update(zip(places, results, strict=True))
         return [outcomes[at] for at in range(len(contexts))]
+
+
+def _taken(unit: Unit) -> InvalidInput:
+    return InvalidInput(
+        "another request under this id is done",
+        value=unit.key,
+        expected="that same request, or a new id",
+        action="choose another id",
+    )

@@ -8,8 +8,10 @@ anew.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -25,7 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
 from provery.core.errors import InvalidInput, ProveryError, SinkUnavailable, clip
-from provery.core.types import Json, digest_json
+from provery.core.types import Json, canonical_json
 from provery.systems.queue.model import Admission, Row, RowStatus, Submission
 from provery.systems.queue.schema import JOBS, OUTBOX, create, open_engine
 
@@ -165,6 +167,17 @@ class JobTable:
 
         return await self._run(work) if submissions else set()
 
+    async def taken(self, submissions: Sequence[Submission]) -> set[str]:
+        """Ids among these whose row is done for another request."""
+
+        def work(db: Connection) -> set[str]:
+            given = {s.id: s.request for s in submissions}
+            done = JOBS.c.id.in_(given) & (JOBS.c.status == RowStatus.DONE)
+            rows = db.execute(select(JOBS.c.id, JOBS.c.request).where(done))
+            return {row.id for row in rows if not _same(row.request, given[row.id])}
+
+        return await self._run(work) if submissions else set()
+
     async def fail(self, errors: Mapping[str, tuple[str, Json]]) -> dict[str, Row]:
         """Mark jobs as failed, in one transaction, unless they are done; returns the done rows that stood.
 
@@ -261,7 +274,17 @@ def _now() -> datetime:
 
 
 def _same(one: Json, other: Json) -> bool:
-    return digest_json(one) == digest_json(other)
+    mine, theirs = canonical_json(one), canonical_json(other)
+    return mine == theirs or _by_value(mine) == _by_value(theirs)
+
+
+def _by_value(text: bytes) -> object:
+    """JSON with numbers that compare by value: a JSONB column gives 1e2 back as 100."""
+    return json.loads(text, parse_int=_number, parse_float=_number)
+
+
+def _number(digits: str) -> tuple[str, Decimal]:
+    return "number", Decimal(digits)
 
 
 def _row(found: RowMapping) -> Row:

@@ -17,7 +17,7 @@ STORED_BYTES = 65_536
 """A refused request is kept in the table up to this size."""
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """A NUL in JSON text: an escape whose backslash is not itself escaped."""
-_AGAIN = "correct the request and add the job again"
+_AGAIN = "correct the request and send it again"
 
 
 def _field(info: ValidationInfo) -> str:
@@ -102,10 +102,12 @@ def check(id: str, request: object, *, default_circuit: str = MEMBERSHIP) -> Ord
         )
     flaw = _flaw(request)
     if flaw and not flaw.endswith("bytes"):
-        raise InvalidInput(f"request cannot be stored: {flaw}", action=_AGAIN)
+        raise InvalidInput(f"request cannot be stored: {flaw}", expected="plain JSON", action=_AGAIN)
     circuit = request.get("circuit", default_circuit)
     if not isinstance(circuit, str):
-        raise InvalidInput("request.circuit is not a name", value=_kind(circuit), action=_AGAIN)
+        raise InvalidInput(
+            "request.circuit is not a name", value=_kind(circuit), expected="text", action=_AGAIN
+        )
     check_name(circuit, "circuit name (request.circuit)")
     if "inputs" in request:
         given = request["inputs"]
@@ -122,7 +124,9 @@ def check(id: str, request: object, *, default_circuit: str = MEMBERSHIP) -> Ord
         return Order(id, request, circuit, inputs, {})
     if circuit != MEMBERSHIP:
         raise InvalidInput(
-            f"request.inputs is missing: circuit {circuit} takes its inputs there", action=_AGAIN
+            f"request.inputs is missing: circuit {circuit} takes its inputs there",
+            expected="signal → value",
+            action=_AGAIN,
         )
     try:
         valid = MembershipRequest.model_validate(request)
