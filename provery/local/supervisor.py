@@ -49,6 +49,8 @@ class Event:
 Listener = Callable[[Event], None]
 Demo = Callable[["Supervisor"], Awaitable[int]]
 """Runs against the started topology; its result is the exit status of ``up`` with ``once``."""
+INTERRUPTED = 130
+"""Exit status of ``up`` with ``once`` when it was stopped before the demo ended: nobody may take that for success."""
 
 
 class WorkerProcess(Process):
@@ -342,7 +344,7 @@ async def up(
         listener: Told of everything that happens.
 
     Returns:
-        The demo's exit status with ``once``, else 0.
+        With ``once`` the demo's exit status, or ``INTERRUPTED`` where it was stopped before; else 0.
 
     Raises:
         ConfigurationError: it cannot start; the message says why.
@@ -355,7 +357,7 @@ async def up(
             try:
                 started = asyncio.create_task(supervisor.start())
                 if not await _unless_stopped(started, stop):
-                    return 0
+                    return INTERRUPTED if once else 0
                 return await _run(supervisor, stop, demo, once)
             finally:
                 await supervisor.stop()
@@ -367,8 +369,8 @@ async def _run(supervisor: Supervisor, stop: asyncio.Event, demo: Demo | None, o
     try:
         if demo is not None:
             showing = asyncio.ensure_future(demo(supervisor))
-            if await _unless_stopped(showing, stop):
-                status = showing.result()
+            ended = await _unless_stopped(showing, stop)
+            status = showing.result() if ended else INTERRUPTED
         if once:
             stop.set()
         await watching

@@ -1,14 +1,20 @@
-"""The demo's producer: npm's bullmq adds real membership requests."""
+"""The demo: npm's bullmq adds real membership requests, a table shows them, the exit status tells how it went."""
 
+import io
 import json
+import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from rich.console import Console
 
+from provery.cli.failures import UNIT_FAILED
 from provery.core.errors import TransientError
-from provery.local.demo import PRODUCER, produce
+from provery.local.demo import PRODUCER, UNPROVED, DemoOptions, membership, produce
 from provery.local.process import free_port
 from provery.local.servers import RedisServer
 from provery.local.toolchain import find
@@ -59,6 +65,71 @@ async def test_jobs_arrive_in_redis(tmp_path: Path) -> None:
         await client.aclose()
     assert sorted(json.loads(job["data"])["jobId"] for job in jobs) == ids
     assert {job["name"] for job in jobs} == {"prove"}
+
+
+Rows = dict[str, dict[str, Any]]
+PROOF = {"pi_a": ["12345678901234567890123456789", "2", "1"]}
+
+
+def row(id: str, status: str, **more: object) -> dict[str, Any]:
+    return {"id": id, "status": status, "request": {"user": "0xabc"}, "proof": None, "error": None, **more}
+
+
+async def shown(
+    monkeypatch: pytest.MonkeyPatch, looks: list[Rows], ids: list[str], timeout_s: float = 30.0
+) -> tuple[int, str]:
+    """Exit status and output of the demo over a listener that answers each look with the next rows."""
+
+    async def added(*_: object, **__: object) -> list[str]:
+        return ids
+
+    async def look(_http: object, _url: str, _ids: list[str], rows: Rows) -> None:
+        rows.update(looks.pop(0) if len(looks) > 1 else looks[0])
+
+    monkeypatch.setattr("provery.local.demo.produce", added)
+    monkeypatch.setattr("provery.local.demo._look", look)
+    monkeypatch.setattr("provery.local.demo.LOOK_S", 0.01)
+    stream = SimpleNamespace(id="queue/prove", stream="prove", ingress_port=1, env={})
+    supervisor: Any = SimpleNamespace(
+        topology=SimpleNamespace(streams=[stream]),
+        env={"REDIS_URL": ""},
+        temporal=SimpleNamespace(ui_url="http://ui"),
+    )
+    page = io.StringIO()
+    options = DemoOptions(jobs=len(ids), timeout_s=timeout_s)
+    status = await membership(options, Console(file=page, width=120))(supervisor)
+    return status, page.getvalue()
+
+
+async def test_the_table_ends_with_every_proof_and_the_status_is_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = {id: row(id, "done", proof=PROOF) for id in ("j0", "j1")}
+    looks = [{}, {"j0": row("j0", "running")}, {"j0": done["j0"], "j1": row("j1", "queued")}, done]
+    status, page = await shown(monkeypatch, looks, ["j0", "j1"])
+    assert status == 0
+    for id in done:
+        assert re.search(rf"{id} .* done .* 0xabc .* pi_a 123456789012345678901234…", page), page
+    assert "2 done · " in page
+    assert "2 of 2 jobs proved, verified and written" in page
+    assert "Temporal UI  http://ui" in page
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (row("j1", "failed", error="InvalidWitness: no"), "InvalidWitness: no"),
+        (row("j1", "running"), "no proof in time"),
+        (row("j1", "done"), "no proof in time"),
+        (None, "no proof in time"),
+    ],
+)
+async def test_a_job_without_a_proof_makes_the_status_3_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, other: dict[str, Any] | None, reason: str
+) -> None:
+    rows = {"j0": row("j0", "done", proof=PROOF)} | ({"j1": other} if other else {})
+    status, page = await shown(monkeypatch, [rows], ["j0", "j1"], timeout_s=0.2)
+    assert status == UNPROVED == UNIT_FAILED
+    assert "1 of 2 jobs proved, verified and written" in page
+    assert f"  j1: {reason}" in page
 
 
 async def test_a_producer_without_redis_fails_with_its_reason() -> None:

@@ -17,7 +17,7 @@ from provery.core.errors import ConfigurationError
 from provery.local.config import Queue, Schedule, Stream, Topology, load_topology
 from provery.local.process import free_port
 from provery.local.state import local_environment, read_state
-from provery.local.supervisor import Event, Supervisor, up
+from provery.local.supervisor import INTERRUPTED, Event, Supervisor, up
 
 pytestmark = pytest.mark.e2e
 
@@ -42,6 +42,15 @@ async def until(condition, timeout_s: float = 20.0) -> None:  # type: ignore[no-
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         await asyncio.sleep(0.02)
+
+
+async def test_once_stopped_before_the_demo_ends_is_no_success(tmp_path: Path) -> None:
+    async def demo(_: Supervisor) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(60)
+        return 0
+
+    assert await up(topology(tmp_path), demo=demo, once=True) == INTERRUPTED
 
 
 async def test_a_killed_server_is_started_again_and_everything_ends(tmp_path: Path) -> None:
