@@ -165,7 +165,9 @@ class Memo:
         gone = {key for (key, _), there in zip(refs, present, strict=True) if not there}
         if gone:
             for key in gone:
-                await self.ledger.forget(key, reason="its artifacts are gone from the store")
+                await self.ledger.forget(
+                    key, attempt=found[key].attempt, reason="its artifacts are gone from the store"
+                )
             again = await self.ledger.begin([a for a in attempts if a.memo_key in gone])
             found = {**{k: r for k, r in found.items() if k not in gone}, **again}
         return {key: replace(result, reused=True, seconds=0.0) for key, result in found.items()}
@@ -223,6 +225,7 @@ class Memo:
             seconds=round(seconds, 4),
             prover=context.given.plan.prover,
             host=host,
+            attempt=attempt.id,
         )
         usage = output.usage
         return AttemptEnd(

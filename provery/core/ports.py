@@ -165,8 +165,11 @@ class Ledger(Protocol):
         """Close attempts, record their results put-if-absent, mark units ``done``; the winning result per memo key."""
         ...
 
-    async def forget(self, memo_key: str, *, reason: str) -> None:
-        """Drop a result whose artifacts are gone or corrupt, keeping a trace in its attempt."""
+    async def forget(self, memo_key: str, *, attempt: str, reason: str) -> bool:
+        """Drop a result whose artifacts are gone or corrupt, keeping a trace in its attempt; returns whether it stood.
+
+        Only the result of ``attempt`` is dropped: another worker may have found the same loss and recorded anew.
+        """
         ...
 
     async def bounded_failures(self, unit: Unit, run_id: str, activity_id: str) -> int:

@@ -215,6 +215,8 @@ class StageResult:
     """Wall time of the work, 0 when reused."""
     prover: str = ""
     host: str = ""
+    attempt: str = field(default="", compare=False)
+    """Id of the attempt that computed it: tells a result from one of the same work that was recorded later."""
 
 
 @dataclass(frozen=True)

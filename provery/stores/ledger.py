@@ -87,9 +87,9 @@ class SqlLedger:
 
         return await self._database.write(work, patience=LONG_PATIENCE_S)
 
-    async def forget(self, memo_key: str, *, reason: str) -> None:
+    async def forget(self, memo_key: str, *, attempt: str, reason: str) -> bool:
         """Drop a result; its attempt keeps the reason."""
-        await self._database.write(lambda c: self._memo.forget(c, memo_key, reason))
+        return await self._database.write(lambda c: self._memo.forget(c, memo_key, attempt, reason))
 
     async def bounded_failures(self, unit: Unit, run_id: str, activity_id: str) -> int:
         """How many attempts of one dispatch failed with a bounded error."""

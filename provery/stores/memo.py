@@ -108,14 +108,14 @@ class Memo:
             connection.execute(self._close, [end_row(end) for end in sorted(ends, key=lambda e: e.id)])
         return winners
 
-    def forget(self, connection: Connection, memo_key: str, reason: str) -> None:
-        """Drop a result; its attempt keeps the reason."""
-        attempt_id = connection.execute(
-            delete(RESULTS).where(RESULTS.c.memo_key == memo_key).returning(RESULTS.c.attempt_id)
-        ).scalar()
-        if attempt_id is not None:
-            note = clean(f"result forgotten: {reason}")
-            connection.execute(update(ATTEMPTS).where(ATTEMPTS.c.id == attempt_id).values(note=note))
+    def forget(self, connection: Connection, memo_key: str, attempt: str, reason: str) -> bool:
+        """Drop the result of an attempt, which keeps the reason; one that was recorded since stays."""
+        seen = (RESULTS.c.memo_key == memo_key) & (RESULTS.c.attempt_id == attempt)
+        if connection.execute(delete(RESULTS).where(seen)).rowcount == 0:
+            return False
+        note = clean(f"result forgotten: {reason}")
+        connection.execute(update(ATTEMPTS).where(ATTEMPTS.c.id == attempt).values(note=note))
+        return True
 
     def bounded_failures(self, connection: Connection, unit: Unit, run_id: str, activity_id: str) -> int:
         """Attempts of this dispatch that failed with a bounded error."""

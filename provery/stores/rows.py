@@ -136,6 +136,7 @@ def result_of(row: Row) -> StageResult:
         seconds=row["seconds"],
         prover=row["prover"],
         host=row["host"],
+        attempt=row["attempt_id"],
     )
 
 

@@ -243,14 +243,38 @@ async def test_forgetting_leaves_a_trace(ledger: SqlLedger) -> None:
     made = attempt(unit())
     await ledger.begin([made])
     await ledger.finish([end(made, found=result())])
-    for _ in range(2):
-        await ledger.forget("m", reason="its artifacts are gone")
+    gone = "its artifacts are gone"
+    assert [await ledger.forget("m", attempt=made.id, reason=gone) for _ in range(2)] == [True, False]
     assert await ledger.lookup(["m"]) == {}
     again = attempt(unit())
     assert await ledger.begin([again]) == {}
     assert await ledger.finish([end(again, found=result(host="again"))]) == {"m": result(host="again")}
     notes = [r["note"] for r in (await ledger.audit(unit()))["attempts"]]  # type: ignore[union-attr,index,call-overload]
     assert notes == ["result forgotten: its artifacts are gone", ""]
+
+
+async def test_only_the_result_that_was_seen_is_forgotten(ledger: SqlLedger) -> None:
+    first, second = attempt(unit()), attempt(unit())
+    await ledger.begin([first])
+    await ledger.finish([end(first, found=result())])
+    seen = (await ledger.lookup(["m"]))["m"]
+    assert seen.attempt == first.id
+    # Another worker has found the loss as well, and has recorded the very same bytes by now.
+    assert await ledger.forget("m", attempt=seen.attempt, reason="gone")
+    await ledger.begin([second])
+    await ledger.finish([end(second, found=result())])
+    assert await ledger.forget("m", attempt=seen.attempt, reason="gone") is False
+    assert (await ledger.lookup(["m"]))["m"].attempt == second.id
+    notes = {a["id"]: a["note"] for a in (await ledger.audit(unit()))["attempts"]}  # type: ignore[union-attr,index,call-overload]
+    assert notes == {first.id: "result forgotten: gone", second.id: ""}
+
+
+async def test_of_many_that_forget_at_once_one_does(ledger: SqlLedger) -> None:
+    made = attempt(unit())
+    await ledger.begin([made])
+    await ledger.finish([end(made, found=result())])
+    done = await asyncio.gather(*(ledger.forget("m", attempt=made.id, reason="gone") for _ in range(8)))
+    assert sorted(done) == [False] * 7 + [True]
 
 
 async def test_results_of_a_fan_out(ledger: SqlLedger) -> None:
