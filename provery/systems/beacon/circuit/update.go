@@ -146,7 +146,7 @@ func unpack(bytes []byte) []bool {
 	return out
 }
 
-// Offsets in sync.ssz; docs/native-prover.md describes the file.
+// Offsets in sync.ssz; docs/beacon-circuit.md describes the file.
 const (
 	syncKeys      = 18
 	syncNextKeys  = syncKeys + 512*48
