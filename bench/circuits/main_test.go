@@ -1,0 +1,41 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/consensys/gnark/logger"
+
+	"provery/provery/systems/beacon/circuit"
+)
+
+// A change of a gadget's size is a change of every key: it fails here until it is recorded.
+func TestCountsAreRecorded(t *testing.T) {
+	logger.Disable()
+	text, err := os.ReadFile("../../" + results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recorded report
+	if err := json.Unmarshal(text, &recorded); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range gadgets() {
+		want, known := recorded.Gadgets[g.name]
+		if !known {
+			t.Errorf("%s is not recorded; run go run ./bench/circuits", g.name)
+			continue
+		}
+		if g.small {
+			if got := count(g.circuit); got != want {
+				t.Errorf("%s has %d constraints, recorded are %d; if that is meant, run go run ./bench/circuits", g.name, got, want)
+			}
+		}
+	}
+	for _, shape := range circuit.Shapes() {
+		if recorded.Circuits[shape.Name()] == 0 {
+			t.Errorf("%s is not recorded; run go run ./bench/circuits", shape.Name())
+		}
+	}
+}
