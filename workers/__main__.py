@@ -9,10 +9,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -20,6 +19,7 @@ from temporalio.service import RPCError
 from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.queues import GPU, QUEUES
 from provery.core.redact import redactor
+from provery.local.process import unless_stopped
 from workers import devices, ingress, logs
 from workers.health import HealthServer
 from workers.queues import QueueSpec, spec
@@ -75,11 +75,11 @@ async def main(options: argparse.Namespace) -> None:
         health = HealthServer(state.ready)
         await health.start(options.host, port)
         held.push_async_callback(health.close)
-        building = build(env, role, max(proving, 1), leased, state.waiting)
-        environment = await unless_stopped(building, stop)
-        if environment is None:
+        building = asyncio.create_task(build(env, role, max(proving, 1), leased, state.waiting))
+        if not await unless_stopped(building, stop):
             log.info("stopped while waiting", extra={"waiting": state.waiting.reasons})
             return
+        environment = building.result()
         held.push_async_callback(environment.close)
         feed = await ingress.build(environment, options.ingress) if options.ingress else None
         health.attach(environment.metrics, environment.sdk_metrics, feed.routers if feed else ())
@@ -122,20 +122,6 @@ async def answer(check: Awaitable[str]) -> str:
             return await check
     except TimeoutError:
         return f"no answer within {CHECK_S:g} s"
-
-
-async def unless_stopped(
-    building: Coroutine[Any, Any, Environment], stop: asyncio.Event
-) -> Environment | None:
-    """The environment; None when the worker is told to stop before everything that it needs is there."""
-    task, stopping = asyncio.create_task(building), asyncio.create_task(stop.wait())
-    await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not task.done():
-        task.cancel()
-        await asyncio.wait([task])
-        return None
-    return task.result()
 
 
 async def work(

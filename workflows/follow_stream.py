@@ -6,27 +6,14 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from provery.core.controls import (
-        FOLLOW_STREAM,
-        PROVE_UNIT,
-        SA_ORDINAL,
-        SA_STREAM,
-        SA_SYSTEM,
-        SA_UNIT,
-        FollowInput,
-        ProveInput,
-    )
+    from provery.core.controls import FOLLOW_STREAM, PROVE_UNIT, FollowInput, ProveInput
     from provery.core.stages import DiscoverInput, DiscoverResult, discover
-    from provery.core.types import Unit, UnitOutcome, Work
+    from provery.core.types import UnitOutcome, Work
+    from provery.core.visibility import search_attributes
     from workflows import options, view
 
 
@@ -66,7 +53,7 @@ class FollowStream:
                 result_type=UnitOutcome,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                search_attributes=search_attributes(work.unit),
+                search_attributes=search_attributes(work.unit, work.plan),
                 static_summary=work.unit.title or work.unit.key,
                 static_details=view.static_details(work.unit, work.plan),
                 priority=options.priority(work.plan, work.unit),
@@ -76,15 +63,3 @@ class FollowStream:
         except ChildWorkflowError as error:
             return f"failed: {error.cause}"
         return f"{outcome.status.value}: {outcome.reason}" if outcome.reason else outcome.status.value
-
-
-def search_attributes(unit: Unit) -> TypedSearchAttributes:
-    """What a unit can be found by."""
-    pairs: list[SearchAttributePair[str] | SearchAttributePair[int]] = [
-        SearchAttributePair(SearchAttributeKey.for_keyword(SA_SYSTEM), unit.system),
-        SearchAttributePair(SearchAttributeKey.for_keyword(SA_STREAM), unit.stream),
-        SearchAttributePair(SearchAttributeKey.for_keyword(SA_UNIT), unit.key),
-    ]
-    if unit.ordinal is not None:
-        pairs.append(SearchAttributePair(SearchAttributeKey.for_int(SA_ORDINAL), unit.ordinal))
-    return TypedSearchAttributes(pairs)

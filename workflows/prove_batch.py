@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from provery.core.controls import PROVE_BATCH, PROVE_UNIT, BatchInput, BatchOutcome, ProveInput
     from provery.core.stages import Conclusion, ExpressInput, ExpressResult, conclude, express
     from provery.core.types import UnitOutcome, UnitStatus, Work
-    from workflows import options
+    from workflows import failures, options
 
 
 @workflow.defn(name=PROVE_BATCH)
@@ -79,9 +79,7 @@ class ProveBatch:
 
     async def _fail_all(self, error: ActivityError) -> None:
         """The batch as a whole could not run for as long as its plan allows: every unit fails with that reason."""
-        cause = error.cause
-        kind = cause.type or "" if isinstance(cause, ApplicationError) else type(cause).__name__
-        await self._end_all(UnitStatus.FAILED, str(cause or error), kind)
+        await self._end_all(UnitStatus.FAILED, str(error.cause or error), failures.kind_of(error))
 
     async def _end_all(self, status: UnitStatus, reason: str, kind: str) -> None:
         for work in self._works:

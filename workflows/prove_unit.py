@@ -46,7 +46,7 @@ with workflow.unsafe.imports_passed_through():
         UnitStatus,
         Work,
     )
-    from workflows import options, ranges, view
+    from workflows import failures, options, ranges, view
 
 MENDS = 5
 """How often a unit may go back a stage because an artifact was gone or corrupt."""
@@ -255,8 +255,7 @@ class ProveUnit:
 
     async def _failed(self, stage: Stage, plan: StagePlan, error: ActivityError) -> None:
         """Decide about a stage that Temporal will not retry: elsewhere, another prover, upstream, park or end."""
-        cause = error.cause
-        kind = cause.type or "" if isinstance(cause, ApplicationError) else type(cause).__name__
+        cause, kind = error.cause, failures.kind_of(error)
         retry = error_classes()[kind].retry if kind in error_classes() else Retry.NEVER
         if retry is Retry.UPSTREAM and self._mends < MENDS and (back := self._before(stage)) is not None:
             self._mends += 1
@@ -275,9 +274,7 @@ class ProveUnit:
                 self._plan, stages=tuple(changed if s is plan else s for s in self._plan.stages)
             )
             return
-        if kind == Superseded.__name__:
-            raise _Ended(UnitStatus.SKIPPED, str(getattr(cause, "message", None) or cause), kind, stage.value)
-        if not self._plan.park:
+        if kind == Superseded.__name__ or not self._plan.park:
             raise self._ended(error, stage)
         await self._park(stage, f"{kind}: {cause}")
 
@@ -459,9 +456,9 @@ class ProveUnit:
         )
 
     def _ended(self, error: ActivityError, stage: Stage) -> _Ended:
-        cause = error.cause
-        kind = cause.type or "" if isinstance(cause, ApplicationError) else type(cause).__name__
-        return _Ended(UnitStatus.FAILED, str(getattr(cause, "message", None) or cause), kind, stage.value)
+        kind = failures.kind_of(error)
+        status = UnitStatus.SKIPPED if kind == Superseded.__name__ else UnitStatus.FAILED
+        return _Ended(status, failures.reason_of(error), kind, stage.value)
 
     def _failure(self, outcome: UnitOutcome) -> ApplicationError:
         """An express failure is already written down."""

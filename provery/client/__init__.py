@@ -13,7 +13,7 @@ from provery.client.links import schedule_link, temporal_command, ui_base, ui_li
 from provery.client.listing import Run
 from provery.client.orders import Obeyed
 from provery.client.schedules import Schedules, ScheduleView
-from provery.client.starting import SEARCH_ATTRIBUTES
+from provery.core.visibility import SEARCH_ATTRIBUTES
 
 __all__ = [
     "DATA_CONVERTER",

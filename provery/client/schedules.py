@@ -30,10 +30,10 @@ from temporalio.common import (
 
 from provery.client.connection import NotFound, translated
 from provery.client.links import schedule_link
-from provery.client.starting import stream_attributes
 from provery.core.controls import FOLLOW_STREAM, FollowInput
 from provery.core.errors import InvalidInput
 from provery.core.queues import ORCHESTRATE, task_queue
+from provery.core.visibility import stream_attributes
 
 CATCHUP_WINDOW = timedelta(minutes=10)
 """Looks missed for longer are dropped: one look finds everything that is due, and the default of a year floods."""

@@ -1,4 +1,4 @@
-"""Starting workflows: ids, search attributes, priority, and the text that explains a unit in the Temporal UI."""
+"""Starting workflows: ids, priority, and the text that explains a unit in the Temporal UI."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from typing import Any
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import (
     Priority,
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
@@ -20,28 +17,13 @@ from temporalio.common import (
 from provery.core.controls import (
     PROVE_BATCH,
     PROVE_UNIT,
-    SA_ORDINAL,
-    SA_PROVER,
-    SA_STAGE,
-    SA_STREAM,
-    SA_SYSTEM,
-    SA_UNIT,
     BatchInput,
     BatchOutcome,
     ProveInput,
 )
 from provery.core.queues import ORCHESTRATE, task_queue
-from provery.core.types import Plan, Stage, Unit, UnitOutcome, Work
-
-SEARCH_ATTRIBUTES: Mapping[str, str] = {
-    SA_SYSTEM: "Keyword",
-    SA_STREAM: "Keyword",
-    SA_UNIT: "Keyword",
-    SA_STAGE: "Keyword",
-    SA_PROVER: "Keyword",
-    SA_ORDINAL: "Int",
-}
-"""Search attribute name → type that the namespace must have."""
+from provery.core.types import Plan, UnitOutcome, Work
+from provery.core.visibility import batch_attributes, search_attributes
 
 _SUMMARY_LIMIT = 200
 """Bytes the server accepts as a static summary."""
@@ -89,38 +71,6 @@ async def start_batch(
         priority=priority(works),
         rpc_timeout=_RPC_TIMEOUT,
     )
-
-
-def stream_attributes(system: str, stream: str) -> list[SearchAttributePair[Any]]:
-    """Search attributes of everything that belongs to a stream."""
-    return [
-        SearchAttributePair(SearchAttributeKey.for_keyword(SA_SYSTEM), system),
-        SearchAttributePair(SearchAttributeKey.for_keyword(SA_STREAM), stream),
-    ]
-
-
-def batch_attributes(unit: Unit, plan: Plan) -> TypedSearchAttributes:
-    """Search attributes of a batch: its stream and prover."""
-    pairs = stream_attributes(unit.system, unit.stream)
-    prove = plan.of(Stage.PROVE)
-    if prove is not None and prove.prover:
-        pairs.append(SearchAttributePair(SearchAttributeKey.for_keyword(SA_PROVER), prove.prover))
-    return TypedSearchAttributes(pairs)
-
-
-def search_attributes(unit: Unit, plan: Plan) -> TypedSearchAttributes:
-    """Search attributes of a unit; its workflow keeps the stage up to date."""
-    pairs = [
-        *batch_attributes(unit, plan),
-        SearchAttributePair(SearchAttributeKey.for_keyword(SA_UNIT), unit.key),
-    ]
-    if plan.stages:
-        pairs.append(
-            SearchAttributePair(SearchAttributeKey.for_keyword(SA_STAGE), plan.stages[0].stage.value)
-        )
-    if unit.ordinal is not None:
-        pairs.append(SearchAttributePair(SearchAttributeKey.for_int(SA_ORDINAL), unit.ordinal))
-    return TypedSearchAttributes(pairs)
 
 
 def priority(works: Sequence[Work]) -> Priority:

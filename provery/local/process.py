@@ -7,6 +7,7 @@ session-wide fixtures and the fault harness start in one loop and kill from anot
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -17,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from provery.core.errors import ConfigurationError, TransientError
 
@@ -228,3 +229,17 @@ async def answers(
                 writer.close()
     except (OSError, TimeoutError):
         return False
+
+
+async def unless_stopped(task: asyncio.Future[Any], stop: asyncio.Event) -> bool:
+    """Wait for a task, or cancel it at ``stop``; returns whether it finished."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not task.done():
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return False
+    task.result()
+    return True

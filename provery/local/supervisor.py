@@ -23,7 +23,7 @@ from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.queues import ORCHESTRATE, PREFIX_VARIABLE
 from provery.local import ROOT, toolchain
 from provery.local.config import Topology, dotted
-from provery.local.process import Process, answers, port_taken
+from provery.local.process import Process, answers, port_taken, unless_stopped
 from provery.local.servers import LocalServer, PostgresServer, RedisServer, S3Server, TemporalServer
 from provery.local.shipped import register_shipped
 from provery.local.state import Lock, ProcessState, State, write_state
@@ -356,7 +356,7 @@ async def up(
         async with _signals(stop, supervisor):
             try:
                 started = asyncio.create_task(supervisor.start())
-                if not await _unless_stopped(started, stop):
+                if not await unless_stopped(started, stop):
                     return INTERRUPTED if once else 0
                 return await _run(supervisor, stop, demo, once)
             finally:
@@ -369,7 +369,7 @@ async def _run(supervisor: Supervisor, stop: asyncio.Event, demo: Demo | None, o
     try:
         if demo is not None:
             showing = asyncio.ensure_future(demo(supervisor))
-            ended = await _unless_stopped(showing, stop)
+            ended = await unless_stopped(showing, stop)
             status = showing.result() if ended else INTERRUPTED
         if once:
             stop.set()
@@ -377,22 +377,6 @@ async def _run(supervisor: Supervisor, stop: asyncio.Event, demo: Demo | None, o
     finally:
         watching.cancel()
     return status if once else 0
-
-
-async def _unless_stopped(
-    task: asyncio.Future[object] | asyncio.Future[int] | asyncio.Task[None], stop: asyncio.Event
-) -> bool:
-    """Wait for a task, or cancel it at ``stop``; returns whether it finished."""
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not task.done():
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        return False
-    task.result()
-    return True
 
 
 @contextlib.asynccontextmanager

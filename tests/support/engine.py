@@ -18,10 +18,10 @@ from temporalio.testing import WorkflowEnvironment
 
 from bench.noop import noop_work
 from provery.client.converter import DATA_CONVERTER
-from provery.client.starting import SEARCH_ATTRIBUTES, search_attributes
 from provery.core.controls import PROVE_UNIT, ProveInput
 from provery.core.queues import CPU, CPU_LARGE, IO, ORCHESTRATE, task_queue
 from provery.core.types import UnitOutcome, Work
+from provery.core.visibility import SEARCH_ATTRIBUTES, search_attributes
 from provery.local.toolchain import find
 from workers.queues import QueueSpec
 from workers.run import run_workers

@@ -1,0 +1,53 @@
+"""What a workflow can be found by in Temporal: search attributes of units, batches and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from provery.core.controls import SA_ORDINAL, SA_PROVER, SA_STAGE, SA_STREAM, SA_SYSTEM, SA_UNIT
+from provery.core.types import Plan, Stage, Unit
+
+SEARCH_ATTRIBUTES: Mapping[str, str] = {
+    SA_SYSTEM: "Keyword",
+    SA_STREAM: "Keyword",
+    SA_UNIT: "Keyword",
+    SA_STAGE: "Keyword",
+    SA_PROVER: "Keyword",
+    SA_ORDINAL: "Int",
+}
+"""Search attribute name → type that the namespace must have."""
+
+
+def stream_attributes(system: str, stream: str) -> list[SearchAttributePair[Any]]:
+    """Search attributes of everything that belongs to a stream."""
+    return [
+        SearchAttributePair(SearchAttributeKey.for_keyword(SA_SYSTEM), system),
+        SearchAttributePair(SearchAttributeKey.for_keyword(SA_STREAM), stream),
+    ]
+
+
+def batch_attributes(unit: Unit, plan: Plan) -> TypedSearchAttributes:
+    """Search attributes of a batch: its stream and prover."""
+    pairs = stream_attributes(unit.system, unit.stream)
+    prove = plan.of(Stage.PROVE)
+    if prove is not None and prove.prover:
+        pairs.append(SearchAttributePair(SearchAttributeKey.for_keyword(SA_PROVER), prove.prover))
+    return TypedSearchAttributes(pairs)
+
+
+def search_attributes(unit: Unit, plan: Plan) -> TypedSearchAttributes:
+    """Search attributes of a unit; its workflow keeps the stage up to date."""
+    pairs = [
+        *batch_attributes(unit, plan),
+        SearchAttributePair(SearchAttributeKey.for_keyword(SA_UNIT), unit.key),
+    ]
+    if plan.stages:
+        pairs.append(
+            SearchAttributePair(SearchAttributeKey.for_keyword(SA_STAGE), plan.stages[0].stage.value)
+        )
+    if unit.ordinal is not None:
+        pairs.append(SearchAttributePair(SearchAttributeKey.for_int(SA_ORDINAL), unit.ordinal))
+    return TypedSearchAttributes(pairs)
