@@ -319,6 +319,73 @@ class CircomProver(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Statement:
+    """What a proof is to show, for any prover of the system: the native circuit's, a network's, a command's."""
+
+    unit: Unit
+    circuit: str
+    """Name of the native circuit, such as ``beacon-mainnet-6``."""
+    files: Mapping[str, Path]
+    """Inputs by file name; a prover takes the ones it understands."""
+    params: Mapping[str, str]
+    """Small values by name, such as the period."""
+    request_key: str
+    """Deterministic name of this piece of work: an outward call is found again by it."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a prover made."""
+
+    files: Mapping[str, Path]
+    """Outputs by file name, in the directory that the prover was given."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Small values that later stages and the audit trail need: key ids, request ids, cost."""
+    usage: Usage = field(default_factory=Usage)
+
+
+class StatementProver(Protocol):
+    """Proves statements that are given as files. Cancelling the awaiting task ends the work within two seconds.
+
+    A prover without a compress step returns the final proof from ``prove`` and says so by ``compresses = False``:
+    the plan then has no such stage.
+    """
+
+    name: str
+    compresses: bool
+
+    async def verifying_key(self, circuit: str) -> str:
+        """Digest of the key that proofs of this circuit are checked against: pinned in the plan.
+
+        Raises:
+            InvalidKey: no usable key, and what to do to get one.
+        """
+        ...
+
+    async def prove(self, statement: Statement, into: Path, progress: Progress) -> Proof:
+        """Prove; files are written under ``into``."""
+        ...
+
+    async def compress(
+        self, statement: Statement, proof: Mapping[str, Path], into: Path, progress: Progress
+    ) -> Proof:
+        """Aggregate or wrap what :meth:`prove` made."""
+        ...
+
+    async def verify(self, statement: Statement, proof: Mapping[str, Path]) -> Mapping[str, str]:
+        """Check the final proof and what it says of the statement; returns facts.
+
+        Raises:
+            ProofRejected: it does not verify, or proves something else.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End children, close connections."""
+        ...
+
+
 @dataclass
 class StageContext:
     """What a system's stage gets: its input, resolved artifacts, and the injected ports."""
@@ -430,6 +497,8 @@ class Deps:
     """The process environment, read by the system's settings."""
     home: Path
     """Working directory of this installation, for caches."""
+    statements: Mapping[str, StatementProver] = field(default_factory=dict)
+    """Provers of statements by name, for systems whose inputs are files; each starts its children at first use."""
 
 
 class Starter(Protocol):
