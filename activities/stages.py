@@ -1,4 +1,4 @@
-"""The activities: six thin stage methods, the express run, conclude and discover."""
+"""The activities: six thin stage methods, fused and express runs, conclude and discover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from activities.express import run_express
 from activities.heartbeat import Heartbeat
 from activities.memo import Memo, Where
 from provery.core.errors import HandedBack, ProveryError, Retry
-from provery.core.stages import Conclusion, DiscoverInput, DiscoverResult, ExpressInput, ExpressResult
+from provery.core.stages import (
+    Conclusion,
+    DiscoverInput,
+    DiscoverResult,
+    ExpressInput,
+    ExpressResult,
+    FusedInput,
+    FusedResult,
+)
 from provery.core.types import StageInput, StagePlan, StageResult, UnitStatus
 from provery.provers.process import Limits, limits
 
@@ -67,6 +75,11 @@ class Stages:
     async def submit(self, given: StageInput) -> StageResult:
         """See :func:`provery.core.stages.submit`."""
         return await self._one(given)
+
+    @activity.defn(name="fused")
+    async def fused(self, given: FusedInput) -> FusedResult:
+        """See :func:`provery.core.stages.fused`."""
+        return FusedResult(tuple(await self._run(given)))
 
     @activity.defn(name="express")
     async def express(self, given: ExpressInput) -> ExpressResult:
@@ -130,23 +143,29 @@ class Stages:
             self.verify,
             self.submit,
         ]
-        return [*stages, self.express, self.conclude, self.discover]
+        return [*stages, self.fused, self.express, self.conclude, self.discover]
 
     async def _one(self, given: StageInput) -> StageResult:
+        (result,) = await self._run(FusedInput(given, last=given.last))
+        return result
+
+    async def _run(self, given: FusedInput) -> list[StageResult]:
         where = self._where()
+        done: list[StageResult] = []
         try:
             async with Heartbeat() as beat:
-                limits.set(limits_of([given.plan]))
-                (result,) = await self.memo.run([given], where, beat.progress)
+                while (step := given.after(done)) is not None:
+                    limits.set(limits_of([step.plan]))
+                    (result,) = await self.memo.run([step], where, beat.progress)
+                    if isinstance(result, ProveryError):
+                        exhausted = await self._exhausted(result, step, where)
+                        raise to_application_error(result, exhausted=exhausted, done=done) from result
+                    done.append(result)
         except asyncio.CancelledError:
             raise self._cancelled() from None
         except ProveryError as error:
-            raise to_application_error(error) from error
-        if isinstance(result, ProveryError):
-            raise to_application_error(
-                result, exhausted=await self._exhausted(result, given, where)
-            ) from result
-        return result
+            raise to_application_error(error, done=done) from error
+        return done
 
     async def _exhausted(self, error: ProveryError, given: StageInput, where: Where) -> bool:
         """Whether a bounded error has used up the plan's attempts, counted in the ledger.
@@ -155,7 +174,9 @@ class Stages:
         """
         if error.retry is not Retry.BOUNDED:
             return False
-        failed = await self.memo.ledger.bounded_failures(given.unit, where.run_id, where.activity_id)
+        failed = await self.memo.ledger.bounded_failures(
+            given.unit, given.plan.stage, where.run_id, where.activity_id
+        )
         return failed >= given.plan.attempts
 
     def _cancelled(self) -> BaseException:

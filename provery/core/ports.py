@@ -172,8 +172,8 @@ class Ledger(Protocol):
         """
         ...
 
-    async def bounded_failures(self, unit: Unit, run_id: str, activity_id: str) -> int:
-        """How many attempts of one dispatch failed with a bounded error."""
+    async def bounded_failures(self, unit: Unit, stage: str, run_id: str, activity_id: str) -> int:
+        """How many attempts at a stage failed with a bounded error in one dispatch."""
         ...
 
     async def results(self, unit: Unit, stage: str, generation: int) -> dict[int, StageResult]:

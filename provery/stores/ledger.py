@@ -91,9 +91,11 @@ class SqlLedger:
         """Drop a result; its attempt keeps the reason."""
         return await self._database.write(lambda c: self._memo.forget(c, memo_key, attempt, reason))
 
-    async def bounded_failures(self, unit: Unit, run_id: str, activity_id: str) -> int:
-        """How many attempts of one dispatch failed with a bounded error."""
-        return await self._database.read(lambda c: self._memo.bounded_failures(c, unit, run_id, activity_id))
+    async def bounded_failures(self, unit: Unit, stage: str, run_id: str, activity_id: str) -> int:
+        """How many attempts at a stage failed with a bounded error in one dispatch."""
+        return await self._database.read(
+            lambda c: self._memo.bounded_failures(c, unit, stage, run_id, activity_id)
+        )
 
     async def results(self, unit: Unit, stage: str, generation: int) -> dict[int, StageResult]:
         """Results of a fanned-out stage by shard."""

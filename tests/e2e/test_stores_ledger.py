@@ -233,10 +233,10 @@ async def test_bounded_failures_count_only_bounded_errors_of_the_dispatch(ledger
         made = attempt(unit(), run=run, activity=activity)
         await ledger.begin([made])
         await ledger.finish([end(made, outcome, kind)])
-    assert await ledger.bounded_failures(unit(), "r1", "1") == 2
-    assert await ledger.bounded_failures(unit(), "r1", "2") == 1
-    assert await ledger.bounded_failures(unit(), "r2", "1") == 1
-    assert await ledger.bounded_failures(unit(), "r1", "3") == 0
+    assert await ledger.bounded_failures(unit(), "prove", "r1", "1") == 2
+    assert await ledger.bounded_failures(unit(), "prove", "r1", "2") == 1
+    assert await ledger.bounded_failures(unit(), "prove", "r2", "1") == 1
+    assert await ledger.bounded_failures(unit(), "prove", "r1", "3") == 0
 
 
 async def test_forgetting_leaves_a_trace(ledger: SqlLedger) -> None:
