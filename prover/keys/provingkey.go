@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/bn254"
-	"github.com/consensys/gnark-crypto/ecc/bn254/fr/fft"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr/pedersen"
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 	"github.com/consensys/gnark/constraint"
@@ -45,10 +45,9 @@ type section struct {
 
 // Names of sections; those of commitments have the commitment's number behind them.
 const (
-	sectionFixed1    = "fixed1" // α, β, δ in G1
+	sectionFixed1    = "fixed1" // α in G1
 	sectionFixed2    = "fixed2" // β, δ in G2
 	sectionA         = "a"
-	sectionB1        = "b1"
 	sectionZ         = "z"
 	sectionK         = "k"
 	sectionB2        = "b2"
@@ -110,10 +109,16 @@ func (w *keyWriter) close() error {
 }
 
 // ProvingKey is a key whose points lie in a file that is mapped into memory. Close unmaps it: the key must not be used
-// afterwards.
+// afterwards. B in G1, β and δ in G1 are left out: the prover does without.
 type ProvingKey struct {
-	groth16.ProvingKey
-	mapped []byte
+	Alpha1        bn254.G1Affine
+	Beta2, Delta2 bn254.G2Affine
+	// A and B are of the wires that InfinityA and InfinityB do not mark; K of private wires; Z in bit-reversed order.
+	A, K, Z              []bn254.G1Affine
+	B                    []bn254.G2Affine
+	InfinityA, InfinityB []bool
+	Commitments          []pedersen.ProvingKey
+	mapped               []byte
 }
 
 // Close gives the mapping back.
@@ -151,15 +156,12 @@ func (s Store) ProvingKey(m *Manifest, system *cs.R1CS) (key *ProvingKey, err er
 	if head.CircuitID != m.CircuitID || head.Wires != wires || head.Commitments != len(commitments) {
 		return nil, foreign("it is of circuit %.12s with %d wires", head.CircuitID, head.Wires)
 	}
-	domain := fft.NewDomain(uint64(system.GetNbConstraints()))
+	domain := ecc.NextPowerOfTwo(uint64(system.GetNbConstraints()))
 	key = &ProvingKey{mapped: data}
-	key.Domain = *domain
-	key.InfinityA, key.NbInfinityA = flags(sections[sectionInfinityA])
-	key.InfinityB, key.NbInfinityB = flags(sections[sectionInfinityB])
+	key.InfinityA, key.InfinityB = flags(sections[sectionInfinityA]), flags(sections[sectionInfinityB])
 	fixed1, fixed2 := points[bn254.G1Affine](sections[sectionFixed1]), points[bn254.G2Affine](sections[sectionFixed2])
-	key.G1.A, key.G1.B = points[bn254.G1Affine](sections[sectionA]), points[bn254.G1Affine](sections[sectionB1])
-	key.G1.Z, key.G1.K = points[bn254.G1Affine](sections[sectionZ]), points[bn254.G1Affine](sections[sectionK])
-	key.G2.B = points[bn254.G2Affine](sections[sectionB2])
+	key.A, key.K = points[bn254.G1Affine](sections[sectionA]), points[bn254.G1Affine](sections[sectionK])
+	key.Z, key.B = points[bn254.G1Affine](sections[sectionZ]), points[bn254.G2Affine](sections[sectionB2])
 	private := wires - system.GetNbPublicVariables() - len(commitments)
 	for i := range commitments {
 		one := pedersen.ProvingKey{Basis: points[bn254.G1Affine](sections[numbered(sectionBasis, i)]),
@@ -168,15 +170,14 @@ func (s Store) ProvingKey(m *Manifest, system *cs.R1CS) (key *ProvingKey, err er
 			return nil, foreign("commitment %d has %d points, expected %d", i, len(one.Basis), n)
 		}
 		private -= len(one.Basis)
-		key.CommitmentKeys = append(key.CommitmentKeys, one)
+		key.Commitments = append(key.Commitments, one)
 	}
-	if len(fixed1) != 3 || len(fixed2) != 2 || len(key.InfinityA) != wires || len(key.InfinityB) != wires ||
-		len(key.G1.A) != wires-int(key.NbInfinityA) || len(key.G1.B) != wires-int(key.NbInfinityB) ||
-		len(key.G2.B) != len(key.G1.B) || len(key.G1.K) != private || len(key.G1.Z) != int(domain.Cardinality)-1 {
+	if len(fixed1) != 1 || len(fixed2) != 2 || len(key.InfinityA) != wires || len(key.InfinityB) != wires ||
+		len(key.A) != count(key.InfinityA, false) || len(key.B) != count(key.InfinityB, false) ||
+		len(key.K) != private || uint64(len(key.Z)) != domain-1 || head.Domain != domain {
 		return nil, foreign("the numbers of its points are wrong")
 	}
-	key.G1.Alpha, key.G1.Beta, key.G1.Delta = fixed1[0], fixed1[1], fixed1[2]
-	key.G2.Beta, key.G2.Delta = fixed2[0], fixed2[1]
+	key.Alpha1, key.Beta2, key.Delta2 = fixed1[0], fixed2[0], fixed2[1]
 	return key, nil
 }
 
@@ -224,16 +225,22 @@ func points[P bn254.G1Affine | bn254.G2Affine](data []byte) []P {
 	return unsafe.Slice((*P)(unsafe.Pointer(&data[0])), len(data)/size)
 }
 
-// flags copies bytes into truth values and counts the true ones.
-func flags(data []byte) ([]bool, uint64) {
-	out, count := make([]bool, len(data)), uint64(0)
+// flags copies bytes into truth values.
+func flags(data []byte) []bool {
+	out := make([]bool, len(data))
 	for i, value := range data {
-		if value != 0 {
-			out[i] = true
-			count++
+		out[i] = value != 0
+	}
+	return out
+}
+
+func count(values []bool, value bool) (n int) {
+	for _, v := range values {
+		if v == value {
+			n++
 		}
 	}
-	return out, count
+	return n
 }
 
 func flagBytes(values []bool) []byte {
@@ -257,10 +264,10 @@ func writeKey(path, circuitID string, key *groth16.ProvingKey) error {
 		data []byte
 	}
 	parts := []part{
-		{sectionFixed1, memory([]bn254.G1Affine{key.G1.Alpha, key.G1.Beta, key.G1.Delta})},
+		{sectionFixed1, memory([]bn254.G1Affine{key.G1.Alpha})},
 		{sectionFixed2, memory([]bn254.G2Affine{key.G2.Beta, key.G2.Delta})},
 		{sectionInfinityA, flagBytes(key.InfinityA)}, {sectionInfinityB, flagBytes(key.InfinityB)},
-		{sectionA, memory(key.G1.A)}, {sectionB1, memory(key.G1.B)}, {sectionZ, memory(key.G1.Z)},
+		{sectionA, memory(key.G1.A)}, {sectionZ, memory(key.G1.Z)},
 		{sectionK, memory(key.G1.K)}, {sectionB2, memory(key.G2.B)},
 	}
 	for i, one := range key.CommitmentKeys {

@@ -27,8 +27,9 @@ const chunk = 1 << 17
 // Generate makes development keys for a circuit: one party, this process, which could forge proofs. Where there is a
 // current set-up already, or another process makes one meanwhile, that one is returned, with made false.
 //
-// It is gnark's own set-up with two differences: multiples of the two generators come from tables of windows
-// (msm.MultiplyG1), a sixth of the work, and the key goes to its file part by part, so that it is never in memory.
+// It is gnark's own set-up with three differences: multiples of the two generators come from tables of windows
+// (msm.MultiplyG1), a sixth of the work; the key goes to its file part by part, so that it is never in memory; and what
+// the prover does not need is left out.
 // Source: Groth, On the size of pairing-based non-interactive arguments, 2016; gnark backend/groth16/bn254/setup.go.
 func (s Store) Generate(c *circuits.Circuit, threads int, progress Progress) (m *Manifest, made bool, err error) {
 	if c.ID != "" {
@@ -124,7 +125,7 @@ func generate(compiled *circuits.Compiled, path string, threads int, progress Pr
 		return nil, err
 	}
 	defer w.file.Close()
-	g := &generator{keyWriter: w, threads: threads, progress: progress, total: len(a) + (1+g2Weight)*len(b) + int(domain.Cardinality) + len(k.private)}
+	g := &generator{keyWriter: w, threads: threads, progress: progress, total: len(a) + g2Weight*len(b) + int(domain.Cardinality) + len(k.private)}
 	for _, committed := range k.committed {
 		g.total += 2 * len(committed)
 	}
@@ -141,7 +142,7 @@ func generate(compiled *circuits.Compiled, path string, threads int, progress Pr
 	for _, part := range []struct {
 		name string
 		data []byte
-	}{{sectionFixed1, memory(fixed1)}, {sectionFixed2, memory(fixed2[:2])}, {sectionInfinityA, flagBytes(infinityA)}, {sectionInfinityB, flagBytes(infinityB)}} {
+	}{{sectionFixed1, memory(fixed1[:1])}, {sectionFixed2, memory(fixed2[:2])}, {sectionInfinityA, flagBytes(infinityA)}, {sectionInfinityB, flagBytes(infinityB)}} {
 		if err := w.section(part.name, part.data); err != nil {
 			return nil, err
 		}
@@ -151,7 +152,7 @@ func generate(compiled *circuits.Compiled, path string, threads int, progress Pr
 		count  int
 		scalar func(i int) fr.Element
 	}{
-		{sectionA, len(a), at(a)}, {sectionB1, len(b), at(b)}, {sectionK, len(k.private), at(k.private)},
+		{sectionA, len(a), at(a)}, {sectionK, len(k.private), at(k.private)},
 		{sectionZ, int(domain.Cardinality) - 1, vanishing(domain, &secrets)},
 	} {
 		if err := g.g1(part.name, part.count, part.scalar); err != nil {

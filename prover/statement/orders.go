@@ -95,7 +95,7 @@ func (o *Order) Prove(c *circuits.Circuit, progress keys.Progress) (*Made, error
 	if err := o.allow(manifest); err != nil {
 		return nil, err
 	}
-	return Prove(&Request{Circuit: c, Store: store, Setup: manifest.SetupID, Input: o.Input, Proof: o.Proof, Public: o.Public}, progress)
+	return Prove(&Request{Circuit: c, Store: store, Setup: manifest.SetupID, Threads: o.Threads, Input: o.Input, Proof: o.Proof, Public: o.Public}, progress)
 }
 
 func (o *Order) allow(manifest *keys.Manifest) error {

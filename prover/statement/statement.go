@@ -14,6 +14,7 @@ import (
 	"github.com/consensys/gnark/backend"
 	bn254groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 	"github.com/consensys/gnark/backend/solidity"
+	"github.com/consensys/gnark/constraint"
 	"github.com/consensys/gnark/frontend"
 
 	"provery/prover/binfile"
@@ -38,6 +39,7 @@ type Public struct {
 type Request struct {
 	Circuit *circuits.Circuit
 	Store   keys.Store
+	Threads int
 	// Setup is the set-up to use, the current one if empty.
 	Setup string
 	// Input is read; Proof and Public are written, after the proof was verified.
@@ -103,10 +105,10 @@ func Prove(r *Request, progress keys.Progress) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.phase("prove")
-	proof, err := bn254groth16.Prove(system, &key.ProvingKey, witness, solidity.WithProverTargetSolidityVerifier(backend.GROTH16))
+	maker := &prover{system: system, key: key, commitments: system.CommitmentInfo.(constraint.Groth16Commitments), threads: r.Threads, tell: p.phase}
+	proof, err := maker.prove(witness)
 	if err != nil {
-		return nil, fault.New(fault.InvalidWitness, "the inputs do not satisfy circuit %s: %s", r.Circuit.Name, fault.Shorten(err.Error(), 300))
+		return nil, err
 	}
 	p.phase("verify")
 	public := Public{r.Circuit.Name, manifest.CircuitID, manifest.SetupID, values}

@@ -160,7 +160,7 @@ func circuitCheck(arguments []string) error {
 }
 
 func circuitProve(arguments []string) error {
-	order, c, err := take("prove", arguments, "circuit!", "keys!", "setup", "input!", "proof!", "public!", "secure")
+	order, c, err := take("prove", arguments, "circuit!", "keys!", "setup", "input!", "proof!", "public!", "secure", "threads")
 	if err != nil {
 		return err
 	}
