@@ -69,7 +69,7 @@ func parseManifest(path string) (*Manifest, error) {
 	m, decoder := new(Manifest), json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(m); err != nil {
-		return nil, fault.New(fault.CorruptArtifact, "%s is damaged: %s", path, fault.Shorten(err.Error(), 200))
+		return nil, fault.New(fault.InvalidKey, "%s is damaged: %s", path, fault.Shorten(err.Error(), 200))
 	}
 	if m.Format != 1 {
 		return nil, fault.New(fault.InvalidKey, "%s has format %d, expected 1", path, m.Format)

@@ -128,7 +128,7 @@ func (k *ProvingKey) Close() error { return syscall.Munmap(k.mapped) }
 func (s Store) ProvingKey(m *Manifest, system *cs.R1CS) (key *ProvingKey, err error) {
 	path := s.Path(m, fileProving)
 	foreign := func(format string, arguments ...any) error {
-		return fault.New(fault.CorruptArtifact, "%s is not the proving key of circuit %.12s: %s", path, m.CircuitID, fmt.Sprintf(format, arguments...))
+		return fault.New(fault.InvalidKey, "%s is not the proving key of circuit %.12s: %s", path, m.CircuitID, fmt.Sprintf(format, arguments...))
 	}
 	if *(*byte)(unsafe.Pointer(&[]uint16{1}[0])) != 1 {
 		return nil, fault.New(fault.Unsupported, "proving keys work on little-endian machines only")

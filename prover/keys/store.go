@@ -56,10 +56,10 @@ func (s Store) Manifest(circuitID, setupID string) (*Manifest, error) {
 		return nil, err
 	}
 	if m.CircuitID != circuitID || m.SetupID != setupID || m.Files[fileSystem].SHA256 != circuitID || m.Files[fileVerify].SHA256 != setupID {
-		return nil, fault.New(fault.CorruptArtifact, "%s speaks of circuit %.12s and set-up %.12s, its directory of others", path, m.CircuitID, m.SetupID)
+		return nil, fault.New(fault.InvalidKey, "%s speaks of circuit %.12s and set-up %.12s, its directory of others", path, m.CircuitID, m.SetupID)
 	}
 	if m.Setup.Kind != Ceremony && !m.Setup.Insecure {
-		return nil, fault.New(fault.CorruptArtifact, "%s calls a key of kind %q secure, which only those of a ceremony are", path, m.Setup.Kind)
+		return nil, fault.New(fault.InvalidKey, "%s calls a key of kind %q secure, which only those of a ceremony are", path, m.Setup.Kind)
 	}
 	for _, name := range []string{fileSystem, fileProving, fileVerify} {
 		info, err := os.Stat(filepath.Join(dir, name))
@@ -67,7 +67,7 @@ func (s Store) Manifest(circuitID, setupID string) (*Manifest, error) {
 			return nil, fault.New(fault.InvalidKey, "%s is missing; remove %s and make keys by `circuit setup`", filepath.Join(dir, name), dir)
 		}
 		if info.Size() != m.Files[name].Bytes {
-			return nil, fault.New(fault.CorruptArtifact, "%s has %d bytes, expected %d", filepath.Join(dir, name), info.Size(), m.Files[name].Bytes)
+			return nil, fault.New(fault.InvalidKey, "%s has %d bytes, expected %d", filepath.Join(dir, name), info.Size(), m.Files[name].Bytes)
 		}
 	}
 	return m, nil
@@ -151,7 +151,7 @@ func (s Store) Audit(m *Manifest) error {
 }
 
 func damaged(path, got, expected string) error {
-	return fault.New(fault.CorruptArtifact, "%s is damaged: its SHA-256 is %s, expected %s; remove its directory and make keys anew", path, got, expected)
+	return fault.New(fault.InvalidKey, "%s is damaged: its SHA-256 is %s, expected %s; remove its directory and make keys anew", path, got, expected)
 }
 
 // install completes a set-up whose files pk and vk lie in the unfinished directory dir, and makes it the current one.

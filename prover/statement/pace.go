@@ -19,11 +19,12 @@ type pace struct {
 	lock        sync.Mutex
 	name        string
 	begun       time.Time
+	took        map[string]float64
 	done        chan struct{}
 }
 
 func newPace(tell keys.Progress, constraints int) *pace {
-	p := &pace{tell: tell, constraints: float64(constraints), done: make(chan struct{})}
+	p := &pace{tell: tell, constraints: float64(constraints), took: map[string]float64{}, done: make(chan struct{})}
 	go func() {
 		ticker := time.NewTicker(500 * time.Millisecond)
 		defer ticker.Stop()
@@ -39,11 +40,17 @@ func newPace(tell keys.Progress, constraints int) *pace {
 	return p
 }
 
+// phase ends the phase at work and begins the named one; none if empty.
 func (p *pace) phase(name string) {
 	p.lock.Lock()
+	if p.name != "" {
+		p.took[p.name] = time.Since(p.begun).Seconds()
+	}
 	p.name, p.begun = name, time.Now()
 	p.lock.Unlock()
-	p.report()
+	if name != "" {
+		p.report()
+	}
 }
 
 func (p *pace) report() {
