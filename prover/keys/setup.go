@@ -16,10 +16,16 @@ import (
 
 	"provery/prover/circuits"
 	"provery/prover/msm"
+	"provery/prover/pace"
 )
 
-// Progress is told the phase and how much of it is done, from 0 to 1.
-type Progress func(phase string, done float64)
+// steps are those of Generate, with the seconds that a million constraints take on two cores.
+var steps = []pace.Step{
+	pace.Usual("compile", "compile", 6),
+	pace.Usual("evaluate", "generate", 0.8),
+	pace.Usual("generate", "generate", 17),
+	pace.Usual("install", "install", 1),
+}
 
 // chunk is how many points are computed, and then written, at a time.
 const chunk = 1 << 17
@@ -31,14 +37,16 @@ const chunk = 1 << 17
 // (msm.MultiplyG1), a sixth of the work; the key goes to its file part by part, so that it is never in memory; and what
 // the prover does not need is left out.
 // Source: Groth, On the size of pairing-based non-interactive arguments, 2016; gnark backend/groth16/bn254/setup.go.
-func (s Store) Generate(c *circuits.Circuit, threads int, progress Progress) (m *Manifest, made bool, err error) {
+func (s Store) Generate(c *circuits.Circuit, threads int, tell pace.Tell) (m *Manifest, made bool, err error) {
 	if c.ID != "" {
 		if m, err = s.Current(c.ID); m != nil || err != nil {
 			return m, false, err
 		}
 	}
+	p := pace.New(tell, pace.Scale(steps, max(1, c.Constraints)))
+	defer p.Stop()
 	id, compile := c.ID, func() (*circuits.Compiled, error) {
-		progress("compile", 0)
+		p.Begin("compile")
 		return circuits.Compile(c)
 	}
 	var compiled *circuits.Compiled
@@ -48,7 +56,7 @@ func (s Store) Generate(c *circuits.Circuit, threads int, progress Progress) (m 
 		}
 		id = compiled.ID
 	}
-	err = s.locked(id, func() { progress("wait", 0) }, func(dir string) error {
+	err = s.locked(id, func() { tell("wait", 0) }, func(dir string) error {
 		if m, err = s.Current(id); m != nil || err != nil {
 			return err
 		}
@@ -57,11 +65,11 @@ func (s Store) Generate(c *circuits.Circuit, threads int, progress Progress) (m 
 				return err
 			}
 		}
-		vk, err := generate(compiled, filepath.Join(dir, fileProving), threads, progress)
+		vk, err := generate(compiled, filepath.Join(dir, fileProving), threads, p)
 		if err != nil {
 			return err
 		}
-		progress("install", 0)
+		p.Begin("install")
 		if err := writeVerifyingKey(filepath.Join(dir, fileVerify), vk); err != nil {
 			return err
 		}
@@ -101,20 +109,20 @@ type generator struct {
 	*keyWriter
 	threads     int
 	done, total int
-	progress    Progress
+	pace        *pace.Pace
 }
 
 // g2Weight is what a multiple in G2 costs, in those in G1.
 const g2Weight = 3
 
-func generate(compiled *circuits.Compiled, path string, threads int, progress Progress) (*groth16.VerifyingKey, error) {
+func generate(compiled *circuits.Compiled, path string, threads int, p *pace.Pace) (*groth16.VerifyingKey, error) {
 	system := compiled.System
 	secrets, err := newToxic()
 	if err != nil {
 		return nil, err
 	}
 	domain := fft.NewDomain(uint64(system.GetNbConstraints()), fft.WithoutPrecompute())
-	progress("evaluate", 0)
+	p.Begin("evaluate")
 	a, b, c := evaluate(system, domain, &secrets.t)
 	k := split(system, &secrets, a, b, c)
 	a, infinityA := nonZero(a)
@@ -125,10 +133,11 @@ func generate(compiled *circuits.Compiled, path string, threads int, progress Pr
 		return nil, err
 	}
 	defer w.file.Close()
-	g := &generator{keyWriter: w, threads: threads, progress: progress, total: len(a) + g2Weight*len(b) + int(domain.Cardinality) + len(k.private)}
+	g := &generator{keyWriter: w, threads: threads, pace: p, total: len(a) + g2Weight*len(b) + int(domain.Cardinality) + len(k.private)}
 	for _, committed := range k.committed {
 		g.total += 2 * len(committed)
 	}
+	p.Begin("generate")
 	_, _, base1, base2 := bn254.Generators()
 	fixed1 := msm.MultiplyG1(base1, scalars([]fr.Element{secrets.alpha, secrets.beta, secrets.delta}), 1)
 	fixed2 := msm.MultiplyG2(base2, scalars([]fr.Element{secrets.beta, secrets.delta, secrets.gamma}), 1)
@@ -231,7 +240,7 @@ func (g *generator) write(name string, count, weight int, multiply func(lo, hi i
 			return err
 		}
 		g.done += weight * (hi - lo)
-		g.progress("generate", float64(g.done)/float64(g.total))
+		g.pace.Count(float64(g.done) / float64(g.total))
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 
 	"provery/prover/circuits"
 	"provery/prover/fault"
-	"provery/prover/keys"
+	"provery/prover/pace"
 	"provery/prover/statement"
 )
 
@@ -177,7 +177,7 @@ func (e *Engine) circuit(r *request, report progress, used func() usage) (any, e
 	if order.Threads <= 0 {
 		order.Threads = e.options.Threads
 	}
-	tell := keys.Progress(func(phase string, done float64) { report(phase, int(1000*done), 1000) })
+	tell := pace.Tell(func(phase string, done float64) { report(phase, int(1000*done), 1000) })
 	var result any
 	switch r.Op {
 	case "circuit_setup":

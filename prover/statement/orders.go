@@ -8,6 +8,7 @@ import (
 	"provery/prover/circuits"
 	"provery/prover/fault"
 	"provery/prover/keys"
+	"provery/prover/pace"
 )
 
 // Order is what the commands and the service take, by name.
@@ -68,7 +69,7 @@ func List(all []*circuits.Circuit, order *Order) []Listed {
 }
 
 // SetUp makes development keys unless there are keys already.
-func (o *Order) SetUp(c *circuits.Circuit, progress keys.Progress) (any, error) {
+func (o *Order) SetUp(c *circuits.Circuit, progress pace.Tell) (any, error) {
 	manifest, made, err := keys.Store{Dir: o.Keys}.Generate(c, o.Threads, progress)
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func (o *Order) Check(c *circuits.Circuit) (any, error) {
 }
 
 // Prove makes a proof.
-func (o *Order) Prove(c *circuits.Circuit, progress keys.Progress) (*Made, error) {
+func (o *Order) Prove(c *circuits.Circuit, progress pace.Tell) (*Made, error) {
 	store := keys.Store{Dir: o.Keys}
 	manifest, err := store.Find(c, o.Setup)
 	if err != nil {

@@ -32,7 +32,7 @@ type prover struct {
 	key         *keys.ProvingKey
 	commitments constraint.Groth16Commitments
 	threads     int
-	tell        func(phase string)
+	begin       func(step string)
 
 	proof groth16.Proof
 	// committed are the values behind each commitment, in normal form.
@@ -40,7 +40,7 @@ type prover struct {
 }
 
 func (p *prover) prove(full witness.Witness) (*groth16.Proof, error) {
-	p.tell("solve")
+	p.begin("solve")
 	solution, err := p.solve(full)
 	if err != nil {
 		return nil, err
@@ -49,10 +49,10 @@ func (p *prover) prove(full witness.Witness) (*groth16.Proof, error) {
 	if err := p.proveKnowledge(wires); err != nil {
 		return nil, err
 	}
-	p.tell("quotient")
+	p.begin("quotient")
 	quotient := p.quotient(solution)
 	solution = nil
-	p.tell("sum z")
+	p.begin("sum z")
 	normalise(quotient, nil)
 	c := p.sum(p.key.Z, quotient[:len(p.key.Z)])
 	quotient = nil
@@ -65,12 +65,12 @@ func (p *prover) prove(full witness.Witness) (*groth16.Proof, error) {
 	wires = nil
 	plan, _ := msm.Choose(msm.Load{G1: len(p.key.A) + len(p.key.K), G1Tables: 2, G2: len(p.key.B), G2Tables: 1}, 0)
 	digits := msm.Cut(values, plan.Width)
-	p.tell("sum k")
+	p.begin("sum k")
 	k := msm.ViewG1(p.key.K, p.privateWires(len(values)-1), plan).Sum(digits, p.threads)
 	c.AddAssign(&k)
-	p.tell("sum a")
+	p.begin("sum a")
 	a := msm.ViewG1(p.key.A, present(p.key.InfinityA), plan).Sum(digits, p.threads)
-	p.tell("sum b")
+	p.begin("sum b")
 	b := msm.ViewG2(p.key.B, present(p.key.InfinityB), plan).Sum(digits, p.threads)
 	return &p.proof, p.assemble(&a, &b, &c)
 }

@@ -22,6 +22,7 @@ import (
 	"provery/prover/circuits"
 	"provery/prover/fault"
 	"provery/prover/keys"
+	"provery/prover/pace"
 )
 
 // maxInputBytes bounds inputs, proofs and public values read.
@@ -30,6 +31,18 @@ const maxInputBytes = 16 << 20
 // gcPercent is how much garbage may gather while proving, in percent of what is alive: at 100 a proof takes 3 GB at its
 // peak, at 50 2.2 GB and no more time.
 const gcPercent = 50
+
+// steps are those of a proof, with the seconds that a million constraints take on two cores.
+var steps = []pace.Step{
+	pace.Usual("load", "load", 0.4),
+	pace.Usual("solve", "solve", 1.5),
+	pace.Usual("quotient", "prove", 4.5),
+	pace.Usual("sum z", "prove", 4),
+	pace.Usual("sum k", "prove", 1.6),
+	pace.Usual("sum a", "prove", 3),
+	pace.Usual("sum b", "prove", 2.8),
+	pace.Usual("verify", "verify", 0.01),
+}
 
 // Public is the file beside a proof: what a verifier needs besides the key.
 type Public struct {
@@ -59,8 +72,8 @@ type Made struct {
 	Insecure   bool            `json:"insecure"`
 	Proof      binfile.Written `json:"proof"`
 	PublicFile binfile.Written `json:"public_file"`
-	// Phases are how long each took, in seconds of wall time.
-	Phases map[string]float64 `json:"phases_s"`
+	// Steps are how long each took, in seconds of wall time.
+	Steps map[string]float64 `json:"steps_s"`
 }
 
 // Check reads an input and tells whether its statement is true, in milliseconds and without keys.
@@ -78,7 +91,7 @@ func assign(c *circuits.Circuit, path string) (frontend.Circuit, circuits.Values
 }
 
 // Prove makes a proof, verifies it, and writes it.
-func Prove(r *Request, progress keys.Progress) (*Made, error) {
+func Prove(r *Request, progress pace.Tell) (*Made, error) {
 	assignment, values, err := assign(r.Circuit, r.Input)
 	if err != nil {
 		return nil, err
@@ -91,11 +104,11 @@ func Prove(r *Request, progress keys.Progress) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := newPace(progress, manifest.Constraints)
-	defer p.stop()
+	p := pace.New(progress, pace.Scale(steps, manifest.Constraints))
+	defer p.Stop()
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 
-	p.phase("load")
+	p.Begin("load")
 	system, err := readSystem(r.Store, manifest)
 	if err != nil {
 		return nil, err
@@ -109,12 +122,12 @@ func Prove(r *Request, progress keys.Progress) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	maker := &prover{system: system, key: key, commitments: system.CommitmentInfo.(constraint.Groth16Commitments), threads: r.Threads, tell: p.phase}
+	maker := &prover{system: system, key: key, commitments: system.CommitmentInfo.(constraint.Groth16Commitments), threads: r.Threads, begin: p.Begin}
 	proof, err := maker.prove(witness)
 	if err != nil {
 		return nil, err
 	}
-	p.phase("verify")
+	p.Begin("verify")
 	public := Public{r.Circuit.Name, manifest.CircuitID, manifest.SetupID, values}
 	file, err := encodeProof(proof)
 	if err != nil {
@@ -126,8 +139,7 @@ func Prove(r *Request, progress keys.Progress) (*Made, error) {
 		}
 		return nil, fault.New(fault.Internal, "the proof made does not verify: %v", err)
 	}
-	p.phase("")
-	return write(r, &Made{Public: public, Setup: manifest.Setup.Kind, Insecure: manifest.Setup.Insecure, Phases: p.took}, file)
+	return write(r, &Made{Public: public, Setup: manifest.Setup.Kind, Insecure: manifest.Setup.Insecure, Steps: p.Stop()}, file)
 }
 
 func readSystem(store keys.Store, manifest *keys.Manifest) (*cs.R1CS, error) {

@@ -13,6 +13,7 @@ import (
 	"provery/prover/fault"
 	"provery/prover/keys"
 	"provery/prover/msm"
+	"provery/prover/pace"
 	"provery/prover/registry"
 	"provery/prover/serve"
 	"provery/prover/statement"
@@ -73,7 +74,7 @@ func measured(start time.Time, result any, err error) error {
 }
 
 // progressLines writes progress to standard error, one JSON object a line, at most four times a second and phase.
-func progressLines() keys.Progress {
+func progressLines() pace.Tell {
 	var phase string
 	var told time.Time
 	return func(name string, done float64) {
