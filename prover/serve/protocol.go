@@ -73,7 +73,8 @@ type usage struct {
 
 // operations are what serve announces.
 var operations = []string{"ping", "inspect", "load", "witness", "prove", "verify", "cancel",
-	"circuit_list", "circuit_setup", "circuit_check", "circuit_prove", "circuit_verify"}
+	"circuit_list", "circuit_setup", "circuit_check", "circuit_prove", "circuit_verify",
+	"circuit_export", "circuit_use", "circuit_audit", "ceremony_init", "ceremony_contribute", "ceremony_verify", "ceremony_seal"}
 
 // perform does one request and returns its result.
 func (e *Engine) perform(ctx context.Context, r *request, report progress) (result any, err error) {
@@ -82,7 +83,7 @@ func (e *Engine) perform(ctx context.Context, r *request, report progress) (resu
 		return usage{cpuSeconds(false) - cpu, time.Since(start).Seconds(), peakRSSBytes()}
 	}
 	err = guarded(func() error {
-		if strings.HasPrefix(r.Op, "circuit_") {
+		if strings.HasPrefix(r.Op, "circuit_") || strings.HasPrefix(r.Op, "ceremony_") {
 			result, err = e.circuit(r, report, used)
 			return err
 		}
@@ -169,6 +170,11 @@ func (e *Engine) circuit(r *request, report progress, used func() usage) (any, e
 	if r.Op == "circuit_list" {
 		return answer{statement.List(e.options.Circuits, &r.Order), used()}, nil
 	}
+	tell := pace.Tell(func(phase string, done float64) { report(phase, int(1000*done), 1000) })
+	if step, is := strings.CutPrefix(r.Op, "ceremony_"); is {
+		result, err := r.Ceremony(e.options.Circuits, step, tell)
+		return answer{result, used()}, err
+	}
 	c, err := circuits.Find(e.options.Circuits, r.Circuit)
 	if err != nil {
 		return nil, err
@@ -177,7 +183,6 @@ func (e *Engine) circuit(r *request, report progress, used func() usage) (any, e
 	if order.Threads <= 0 {
 		order.Threads = e.options.Threads
 	}
-	tell := pace.Tell(func(phase string, done float64) { report(phase, int(1000*done), 1000) })
 	var result any
 	switch r.Op {
 	case "circuit_setup":
@@ -188,6 +193,12 @@ func (e *Engine) circuit(r *request, report progress, used func() usage) (any, e
 		result, err = order.Prove(c, tell)
 	case "circuit_verify":
 		result, err = order.Verify(c)
+	case "circuit_export":
+		result, err = order.ExportVerifier(c)
+	case "circuit_use":
+		result, err = order.Use(c)
+	case "circuit_audit":
+		result, err = order.Audit(c)
 	default:
 		err = fault.New(fault.Unsupported, "unknown op %q", fault.Shorten(r.Op, 40))
 	}

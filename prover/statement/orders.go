@@ -24,6 +24,10 @@ type Order struct {
 	Public       string `json:"public"`
 	Out          string `json:"out"`
 	Threads      int    `json:"threads"`
+	// Dir is a ceremony's directory, Name a contributor's, Beacon the public random value that ends a phase.
+	Dir    string `json:"dir"`
+	Name   string `json:"name"`
+	Beacon string `json:"beacon"`
 	// Secure refuses keys that are marked insecure.
 	Secure bool `json:"secure"`
 }
@@ -134,6 +138,60 @@ func (o *Order) key(c *circuits.Circuit) ([]byte, error) {
 type Exported struct {
 	Insecure bool              `json:"insecure"`
 	Files    []binfile.Written `json:"files"`
+}
+
+// Use makes a set-up the current one.
+func (o *Order) Use(c *circuits.Circuit) (*keys.Manifest, error) {
+	store := keys.Store{Dir: o.Keys}
+	if err := store.Use(c.ID, o.Setup); err != nil {
+		return nil, err
+	}
+	return store.Current(c.ID)
+}
+
+// Audit hashes all files of a set-up.
+func (o *Order) Audit(c *circuits.Circuit) (*keys.Manifest, error) {
+	store := keys.Store{Dir: o.Keys}
+	manifest, err := store.Find(c, o.Setup)
+	if err != nil {
+		return nil, err
+	}
+	return manifest, store.Audit(manifest)
+}
+
+// Ceremony does a step of a ceremony: init (of the circuit named), contribute, verify or seal.
+func (o *Order) Ceremony(all []*circuits.Circuit, step string, progress pace.Tell) (any, error) {
+	if o.Dir == "" {
+		return nil, fault.New(fault.InvalidInput, "no directory for the ceremony")
+	}
+	var state *keys.CeremonyState
+	var manifest *keys.Manifest
+	var err error
+	switch step {
+	case "init":
+		var c *circuits.Circuit
+		if c, err = circuits.Find(all, o.Circuit); err == nil {
+			state, err = keys.InitCeremony(c, o.Dir)
+		}
+	case "contribute":
+		state, err = keys.Contribute(all, o.Dir, o.Name, progress)
+	case "verify":
+		state, err = keys.VerifyCeremony(all, o.Dir, progress)
+	case "seal":
+		if o.Keys == "" {
+			return nil, fault.New(fault.InvalidInput, "no directory for the keys")
+		}
+		state, manifest, err = keys.Seal(all, o.Dir, o.Beacon, keys.Store{Dir: o.Keys}, progress)
+	default:
+		err = fault.New(fault.Unsupported, "a ceremony has no step %q", fault.Shorten(step, 40))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		*keys.CeremonyState
+		Keys *keys.Manifest `json:"keys,omitempty"`
+	}{state, manifest}, nil
 }
 
 // ExportVerifier writes what a verifier needs into the directory Out: a Solidity contract, the verifying key, and the

@@ -11,7 +11,6 @@ import (
 	"provery/prover/binfile"
 	"provery/prover/circuits"
 	"provery/prover/fault"
-	"provery/prover/keys"
 	"provery/prover/msm"
 	"provery/prover/pace"
 	"provery/prover/registry"
@@ -24,6 +23,10 @@ var circuitCommands = map[string]func([]string) error{
 	"circuit list": circuitList, "circuit compile": circuitCompile, "circuit setup": circuitSetup,
 	"circuit use": circuitUse, "circuit check-witness": circuitCheck, "circuit prove": circuitProve,
 	"circuit verify": circuitVerify, "circuit export-verifier": circuitExport, "circuit audit": circuitAudit,
+	"circuit ceremony init":       ceremonyStep("init", "circuit!", "dir!"),
+	"circuit ceremony contribute": ceremonyStep("contribute", "dir!", "name!"),
+	"circuit ceremony verify":     ceremonyStep("verify", "dir!"),
+	"circuit ceremony seal":       ceremonyStep("seal", "dir!", "beacon!", "keys!"),
 }
 
 // take reads the flags of a command; names are those it has, of which the required ones end in "!".
@@ -39,6 +42,8 @@ func take(command string, arguments []string, names ...string) (*statement.Order
 		"vk":    {&order.VerifyingKey, "verifying key, instead of one from --keys"},
 		"input": {&order.Input, "input document"}, "proof": {&order.Proof, "proof"},
 		"public": {&order.Public, "public values"}, "out": {&order.Out, "where to write"},
+		"dir": {&order.Dir, "directory of the ceremony"}, "name": {&order.Name, "name of the contributor"},
+		"beacon": {&order.Beacon, "public random value that ends the phase, hexadecimal"},
 	}
 	var required []string
 	for _, name := range names {
@@ -128,10 +133,9 @@ func circuitUse(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	if err := (keys.Store{Dir: order.Keys}).Use(c.ID, order.Setup); err != nil {
-		return err
-	}
-	return printJSON(map[string]string{"circuit": c.Name, "current": order.Setup})
+	start := time.Now()
+	result, err := order.Use(c)
+	return measured(start, result, err)
 }
 
 func circuitAudit(arguments []string) error {
@@ -139,15 +143,22 @@ func circuitAudit(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	store := keys.Store{Dir: order.Keys}
-	manifest, err := store.Find(c, order.Setup)
-	if err != nil {
-		return err
+	start := time.Now()
+	result, err := order.Audit(c)
+	return measured(start, result, err)
+}
+
+// ceremonyStep is a command of `circuit ceremony`.
+func ceremonyStep(step string, names ...string) func([]string) error {
+	return func(arguments []string) error {
+		order, _, err := take("ceremony "+step, arguments, names...)
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		result, err := order.Ceremony(registry.Circuits(), step, progressLines())
+		return measured(start, result, err)
 	}
-	if err := store.Audit(manifest); err != nil {
-		return err
-	}
-	return printJSON(manifest)
 }
 
 func circuitCheck(arguments []string) error {

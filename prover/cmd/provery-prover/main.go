@@ -31,6 +31,10 @@ const usageText = `usage:
   provery-prover circuit export-verifier --circuit C --keys DIR --out DIR [--setup ID]
   provery-prover circuit use --circuit C --keys DIR --setup ID
   provery-prover circuit audit --circuit C --keys DIR [--setup ID]
+  provery-prover circuit ceremony init --circuit C --dir DIR
+  provery-prover circuit ceremony contribute --dir DIR --name NAME
+  provery-prover circuit ceremony verify --dir DIR
+  provery-prover circuit ceremony seal --dir DIR --beacon HEX --keys DIR
   provery-prover serve [--threads N] [--max-key-bytes N] [--table-bytes N] [--wasm-cache DIR]
   provery-prover version
 `
@@ -88,6 +92,9 @@ func dispatch(arguments []string) error {
 	}
 	if name == "circuit" && len(rest) > 0 {
 		name, rest, commands = "circuit "+rest[0], rest[1:], circuitCommands
+		if name == "circuit ceremony" && len(rest) > 0 {
+			name, rest = name+" "+rest[0], rest[1:]
+		}
 	}
 	command, known := commands[name]
 	if !known {
