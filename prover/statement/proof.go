@@ -1,45 +1,80 @@
 package statement
 
 import (
-	"bytes"
-	"encoding/binary"
-
+	"github.com/consensys/gnark-crypto/ecc/bn254"
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 
 	"provery/prover/fault"
 )
 
-// A proof's file is what an EVM verifier takes: A, B, C, the commitments and their proof of knowledge, as big-endian
-// coordinates of 32 bytes, those of G2 with the imaginary part first. There is one such form of a proof.
+// A proof's file is what an EVM verifier takes: A, B, C, and where the circuit commits to values the commitments and
+// their proof of knowledge, as big-endian coordinates of 32 bytes, those of G2 with the imaginary part first. There is one such form of a proof: coordinates
+// are below the modulus, and no point is at infinity.
 const (
-	pointBytes = 64
-	// headBytes are A, B and C.
-	headBytes = 4 * pointBytes
+	g1Bytes = bn254.SizeOfG1AffineUncompressed
+	g2Bytes = bn254.SizeOfG2AffineUncompressed
+	// flagBits of a point's first byte mark, in gnark-crypto's encoding, compressed points and infinity.
+	flagBits = 0b11 << 6
 )
 
-func encodeProof(proof *groth16.Proof) ([]byte, error) {
-	var raw bytes.Buffer
-	if _, err := proof.WriteRawTo(&raw); err != nil {
-		return nil, err
+func encodeProof(proof *groth16.Proof) []byte {
+	a, b, c := proof.Ar.RawBytes(), proof.Bs.RawBytes(), proof.Krs.RawBytes()
+	out := append(append(a[:], b[:]...), c[:]...)
+	if len(proof.Commitments) == 0 {
+		return out
 	}
-	// gnark's form has the number of commitments before them
-	return append(raw.Bytes()[:headBytes:headBytes], raw.Bytes()[headBytes+4:]...), nil
+	for _, point := range append(proof.Commitments[:len(proof.Commitments):len(proof.Commitments)], proof.CommitmentPok) {
+		raw := point.RawBytes()
+		out = append(out, raw[:]...)
+	}
+	return out
 }
 
-// decodeProof reads a proof for a key with so many commitments. Points are on their curves and in their subgroups.
+// decodeProof reads a proof for a key with so many commitments. It reads points at fixed places rather than a stream:
+// a stream that a stranger wrote says itself how much memory to take. Points are checked to be in their groups.
 func decodeProof(file []byte, commitments int) (*groth16.Proof, error) {
-	if want := headBytes + (commitments+1)*pointBytes; len(file) != want {
+	want := 2*g1Bytes + g2Bytes
+	if commitments > 0 {
+		want += (commitments + 1) * g1Bytes
+	}
+	if len(file) != want {
 		return nil, fault.New(fault.InvalidProof, "proof has %d bytes, expected %d", len(file), want)
 	}
-	raw := append([]byte(nil), file[:headBytes]...)
-	raw = append(binary.BigEndian.AppendUint32(raw, uint32(commitments)), file[headBytes:]...)
-	proof := new(groth16.Proof)
-	if _, err := proof.ReadFrom(bytes.NewReader(raw)); err != nil {
-		return nil, fault.New(fault.InvalidProof, "proof is malformed: %s", fault.Shorten(err.Error(), 200))
+	proof := &groth16.Proof{Commitments: make([]bn254.G1Affine, commitments)}
+	type point interface {
+		SetBytes([]byte) (int, error)
+		IsInfinity() bool
 	}
-	again, err := encodeProof(proof)
-	if err != nil || !bytes.Equal(again, file) {
-		return nil, fault.New(fault.InvalidProof, "proof is not in its only valid form")
+	at := 0
+	read := func(into point, size int) error {
+		part := file[at : at+size]
+		at += size
+		if part[0]&flagBits != 0 {
+			return fault.New(fault.InvalidProof, "proof is malformed at byte %d: not a finite point in full", at-size)
+		}
+		if _, err := into.SetBytes(part); err != nil {
+			return fault.New(fault.InvalidProof, "proof is malformed at byte %d: %s", at-size, fault.Shorten(err.Error(), 100))
+		}
+		if into.IsInfinity() {
+			return fault.New(fault.InvalidProof, "proof is malformed at byte %d: infinity", at-size)
+		}
+		return nil
 	}
-	return proof, nil
+	for _, one := range []struct {
+		into point
+		size int
+	}{{&proof.Ar, g1Bytes}, {&proof.Bs, g2Bytes}, {&proof.Krs, g1Bytes}} {
+		if err := read(one.into, one.size); err != nil {
+			return nil, err
+		}
+	}
+	for i := range proof.Commitments {
+		if err := read(&proof.Commitments[i], g1Bytes); err != nil {
+			return nil, err
+		}
+	}
+	if commitments == 0 {
+		return proof, nil
+	}
+	return proof, read(&proof.CommitmentPok, g1Bytes)
 }

@@ -129,10 +129,7 @@ func Prove(r *Request, progress pace.Tell) (*Made, error) {
 	}
 	p.Begin("verify")
 	public := Public{r.Circuit.Name, manifest.CircuitID, manifest.SetupID, values}
-	file, err := encodeProof(proof)
-	if err != nil {
-		return nil, err
-	}
+	file := encodeProof(proof)
 	if err := verify(r.Circuit, vk, file, values); err != nil {
 		if damage := r.Store.Audit(manifest); damage != nil {
 			return nil, damage
