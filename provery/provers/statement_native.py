@@ -27,7 +27,8 @@ from provery.provers.tools import Tools
 
 PROOF = "native_proof.bin"
 PUBLIC = "native_public.json"
-UPDATE = "update.json"
+INPUTS = ("update.json", "sync.ssz")
+"""Files of a statement that its input is read from: the first that is there."""
 
 
 class NativeStatements:
@@ -181,16 +182,19 @@ class NativeStatements:
         await self._small.close()
 
     def _order(self, statement: Statement, key: str) -> dict[str, Json]:
-        if UPDATE not in statement.files:
+        given = next((statement.files[name] for name in INPUTS if name in statement.files), None)
+        if given is None:
             raise InvalidInput(
-                f"the statement lacks a file the native prover needs: {UPDATE}", value=sorted(statement.files)
+                "the statement lacks the native prover's input",
+                value=sorted(statement.files),
+                expected=" or ".join(INPUTS),
             )
         return {
             "circuit": statement.circuit,
             "keys": str(self.policy.directory),
             "setup": key,
             "secure": self.policy.secure,
-            "input": str(statement.files[UPDATE]),
+            "input": str(given),
         }
 
     async def _call(
