@@ -81,8 +81,12 @@ class NativeStatements:
             progress: Told the phase and how much is done, of 1000.
             fields: What else the operation takes.
         """
+        return _result(await self.reply(op, circuit, progress, **fields))
+
+    async def reply(self, op: str, circuit: str, progress: Progress, **fields: Json) -> Reply:
+        """As :meth:`order`, with what the child used."""
         request: dict[str, Json] = {"circuit": circuit, "keys": str(self.policy.directory), **fields}
-        return _result(await self._call(self._large, op, request, progress))
+        return await self._call(self._large, op, request, progress)
 
     async def prepare(self, circuit: str, progress: Progress, wanted: str = "") -> str:
         """See to it that a circuit has a usable key; outside production it is made where there is none.

@@ -68,6 +68,7 @@ def test_a_ceremony_from_its_start_to_keys_for_production(cli: Run, tmp_path: Pa
     assert cli("setup", "self-test", code=4, **production)["error"]["kind"] == "InvalidKey"
     assert cli("ceremony", "init", "self-test", folder)["ceremony"]["phase"] == 1
     assert cli("ceremony", "seal", folder, "--beacon", "5a" * 32, code=4)["error"]["kind"] == "InvalidInput"
+    sealed: dict[str, Any] = {}
     for phase in (1, 2):
         for name in ("anna", "ben"):
             cli("ceremony", "contribute", folder, "--name", name)
