@@ -29,7 +29,8 @@ const (
 // Store is a directory of keys.
 type Store struct{ Dir string }
 
-// Current returns the manifest of the set-up in use, or nil where there is none.
+// Current returns the manifest of the set-up in use, or nil where there is none: one whose directory somebody has
+// removed, as a damaged one's should be, is none.
 func (s Store) Current(circuitID string) (*Manifest, error) {
 	text, err := os.ReadFile(filepath.Join(s.Dir, circuitID, fileCurrent))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -38,7 +39,11 @@ func (s Store) Current(circuitID string) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Manifest(circuitID, strings.TrimSpace(string(text)))
+	setupID := strings.TrimSpace(string(text))
+	if _, err := os.Stat(s.dir(circuitID, setupID)); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return s.Manifest(circuitID, setupID)
 }
 
 // Manifest returns the manifest of one set-up, after looking at the sizes of the files it names.
@@ -85,7 +90,7 @@ func (s Store) Find(c *circuits.Circuit, setupID string) (*Manifest, error) {
 	return m, err
 }
 
-// Setups lists a circuit's finished set-ups.
+// Setups lists a circuit's usable set-ups.
 func (s Store) Setups(circuitID string) ([]*Manifest, error) {
 	entries, err := os.ReadDir(filepath.Join(s.Dir, circuitID))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -94,11 +99,9 @@ func (s Store) Setups(circuitID string) ([]*Manifest, error) {
 	var found []*Manifest
 	for _, entry := range entries {
 		if entry.IsDir() && isDigest(entry.Name()) {
-			m, err := s.Manifest(circuitID, entry.Name())
-			if err != nil {
-				return nil, err
+			if m, err := s.Manifest(circuitID, entry.Name()); err == nil {
+				found = append(found, m)
 			}
-			found = append(found, m)
 		}
 	}
 	return found, err

@@ -1,6 +1,7 @@
 package statement
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -297,6 +298,36 @@ func TestDamagedKeysAreRefused(t *testing.T) {
 	}
 	_, err = r.order.Prove(r.circuit, quiet)
 	r.refuse(err, fault.InvalidKey, path)
+}
+
+func TestADamagedSetUpIsReplacedOnceItIsRemoved(t *testing.T) {
+	r := selfTest(t)
+	path := r.file("vk")
+	if err := os.Truncate(path, 3); err != nil {
+		t.Fatal(err)
+	}
+	listed := List([]*circuits.Circuit{r.circuit}, &r.order)
+	if len(listed[0].Setups) != 0 || !strings.Contains(listed[0].Problem, path) {
+		t.Errorf("listed %+v", listed)
+	}
+	if _, err := r.order.SetUp(r.circuit, quiet); err == nil {
+		t.Error("a damaged key is replaced behind its owner's back")
+	}
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	r.setUp()
+	r.prove()
+}
+
+func TestAProofIsWhatTheContractTakes(t *testing.T) {
+	r := selfTest(t)
+	r.prove()
+	file := r.read(r.order.Proof)
+	proof, err := decodeProof(file, 1)
+	if err != nil || !bytes.Equal(proof.MarshalSolidity(), file) {
+		t.Errorf("gnark's form for Solidity is another: %v", err)
+	}
 }
 
 func TestTwoSetUpsAtOnceMakeOneKey(t *testing.T) {
