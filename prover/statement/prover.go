@@ -1,7 +1,6 @@
 package statement
 
 import (
-	"crypto/rand"
 	"fmt"
 	"math/big"
 
@@ -19,13 +18,14 @@ import (
 	fcs "github.com/consensys/gnark/frontend/cs"
 
 	"provery/prover/fault"
+	ours "provery/prover/groth16"
 	"provery/prover/keys"
 	"provery/prover/msm"
 )
 
 // prover makes proofs that gnark's verifier accepts, with less work and memory than gnark's own: sums over points are
 // those of package msm, one after another and on points that stay in the key's file, and the sum over B in G1 is
-// spared by randomising the finished proof, as prover/groth16 explains. What is committed to, and how the commitment
+// spared by randomising the finished proof (ours.Randomise). What is committed to, and how the commitment
 // is hashed, follows gnark v0.16.0, backend/groth16/bn254/prove.go.
 type prover struct {
 	system      *cs.R1CS
@@ -197,48 +197,17 @@ func (p *prover) privateWires(zero int) []uint32 {
 	return wires
 }
 
-// assemble makes the proof from its sums: A₀ = α + ΣA, B₀ = β + ΣB, C₀, randomised as A₀/r, r·(B₀ + s·δ), C₀ + s·A₀.
+// assemble makes the proof from its sums.
 func (p *prover) assemble(a *bn254.G1Jac, b *bn254.G2Jac, c *bn254.G1Jac) error {
-	r, err := random()
-	if err != nil {
-		return err
-	}
-	s, err := random()
-	if err != nil {
-		return err
-	}
-	var inverse fr.Element
-	inverse.Inverse(r)
-	rBig, sBig := r.BigInt(new(big.Int)), s.BigInt(new(big.Int))
 	a.AddMixed(&p.key.Alpha1)
-	if a.Z.IsZero() {
-		return fault.New(fault.InvalidKey, "the sum over the key's A points is zero: whoever made this key made it for that")
-	}
-	var term bn254.G1Jac
-	c.AddAssign(term.ScalarMultiplication(a, sBig))
-	a.ScalarMultiplication(a, inverse.BigInt(new(big.Int)))
-	var delta bn254.G2Jac
-	delta.FromAffine(&p.key.Delta2)
 	b.AddMixed(&p.key.Beta2)
-	b.AddAssign(delta.ScalarMultiplication(&delta, sBig))
-	b.ScalarMultiplication(b, rBig)
+	if err := ours.Randomise(a, b, c, &p.key.Delta2); err != nil {
+		return err
+	}
 	p.proof.Ar.FromJacobian(a)
 	p.proof.Bs.FromJacobian(b)
 	p.proof.Krs.FromJacobian(c)
 	return nil
-}
-
-// random is a uniform scalar other than zero.
-func random() (*fr.Element, error) {
-	for {
-		n, err := rand.Int(rand.Reader, fr.Modulus())
-		if err != nil {
-			return nil, err
-		}
-		if x := new(fr.Element).SetBigInt(n); !x.IsZero() {
-			return x, nil
-		}
-	}
 }
 
 func all(n int) []uint32 {
