@@ -41,9 +41,21 @@ func held(t *testing.T) string {
 
 func TestCeremonyMakesSecureKeys(t *testing.T) {
 	dir, store := held(t), Store{t.TempDir()}
-	state, m, err := Seal(known, dir, beacon, store, quiet)
+	before, err := os.ReadFile(filepath.Join(dir, ceremonyFile))
 	if err != nil {
 		t.Fatal(err)
+	}
+	_, first, err := Seal(known, dir, beacon, store, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// killed after the keys were installed, before that was recorded
+	if err := os.WriteFile(filepath.Join(dir, ceremonyFile), before, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	state, m, err := Seal(known, dir, beacon, store, quiet)
+	if err != nil || m.SetupID != first.SetupID {
+		t.Fatal(m, err)
 	}
 	if m.Setup.Kind != Ceremony || m.Setup.Insecure || m.Setup.Warning != "" || len(m.Setup.Contributions) != 4 || len(m.Setup.Beacons) != 2 || state.Phase != 3 {
 		t.Errorf("sealed %+v, %+v", state, m)

@@ -182,7 +182,10 @@ func (s Store) install(dir string, c *circuits.Circuit, compiled *circuits.Compi
 	if err := sync(dir); err != nil {
 		return nil, err
 	}
-	if err := os.Rename(dir, s.dir(m.CircuitID, m.SetupID)); err != nil {
+	// a ceremony that was interrupted while its keys were put into use makes the same ones again
+	if there, err := s.Manifest(m.CircuitID, m.SetupID); err == nil {
+		m = there
+	} else if err := os.Rename(dir, s.dir(m.CircuitID, m.SetupID)); err != nil {
 		return nil, err
 	}
 	if err := s.Use(m.CircuitID, m.SetupID); err != nil {

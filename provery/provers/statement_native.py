@@ -47,7 +47,7 @@ class NativeStatements:
     def __init__(self, env: Mapping[str, str], home: Path, slots: int) -> None:
         self._tools = Tools.find(env, home)
         self.policy = KeyPolicy.of(env, home)
-        cap = whole(env, "PROVERY_PROVER_MEMORY_MB", 0) << 20
+        self._cap = cap = whole(env, "PROVERY_PROVER_MEMORY_MB", 0) << 20
         self._large = ResidentPool(self._command, slots=slots, default=Limits(memory=cap), max_calls=1)
         self._small = ResidentPool(self._command, default=Limits(timeout_s=60, memory=cap))
 
@@ -214,7 +214,7 @@ class NativeStatements:
 
     def _command(self, _: int) -> Command:
         self._tools.need("native")
-        cap = limits.get().memory
+        cap = limits.get().memory or self._cap
         # Below the cap, the program collects its garbage harder rather than being killed.
         env = {"GOMEMLIMIT": str(cap * 9 // 10)} if cap else {}
         return Command("the native prover", (str(self._tools.native), "serve"), env)
