@@ -31,7 +31,7 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt faults bench lock tools-s3 rapidsnark clean
+.PHONY: help setup run test test-circuits lint fmt faults bench bench-beacon lock tools-s3 rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +109,12 @@ faults: setup tools-s3 ## Kill every part at every stage boundary; writes bench/
 
 bench: setup ## Measure; writes bench/results/latest.json
 	$(PY) -m bench $(ARGS)
+
+bench-beacon: setup ## Prove real beacon periods; sets keys up (minutes, 3 GB); adds to bench/results/latest.json
+	$(PY) -m bench beacon_circuits
+
+test-circuits: setup ## Test the beacon circuits with their real keys, kept in .provery/circuits (minutes, 3 GB)
+	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_beacon_circuits.py $(ARGS)
 
 lock: $(STAMPS)/venv ## Resolve the locks again
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
