@@ -22,6 +22,7 @@ const usageText = `usage:
   provery-prover witness --wasm W --input I.json --out O.wtns
   provery-prover prove --zkey Z --wtns W --proof P.json --public U.json [--r1cs R]
   provery-prover verify --vkey V.json --public U.json --proof P.json
+  provery-prover sp1-verify [--proof P.bin --public V.bin --program HEX]
   provery-prover serve [--threads N] [--max-key-bytes N] [--table-bytes N] [--wasm-cache DIR]
   provery-prover version
 `
@@ -69,7 +70,7 @@ func dispatch(arguments []string) error {
 	if len(arguments) == 0 {
 		return fmt.Errorf("%w: no command", errUsage)
 	}
-	commands := map[string]func([]string) error{"witness": witness, "prove": prove, "verify": verify, "serve": serveLoop,
+	commands := map[string]func([]string) error{"witness": witness, "prove": prove, "verify": verify, "serve": serveLoop, "sp1-verify": sp1Verify,
 		"version": func([]string) error {
 			return printJSON(map[string]string{"program": "provery-prover", "version": version})
 		}}
