@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +146,10 @@ def _ask(claims: Sequence[Claim], tools: Tools) -> list[str]:
     return reasons
 
 
+def home_of(env: Mapping[str, str]) -> Path:
+    """Working directory of the installation that the environment means."""
+    return Path(env.get("PROVERY_HOME") or ROOT / ".provery")
+
+
 def _tools() -> Tools:
-    home = os.environ.get("PROVERY_HOME")
-    return Tools.find(os.environ, Path(home) if home else ROOT / ".provery")
+    return Tools.find(os.environ, home_of(os.environ))

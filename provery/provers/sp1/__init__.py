@@ -1,0 +1,1 @@
+"""Parts of the provers that make SP1 proofs."""
