@@ -17,7 +17,7 @@ from activities.memo import Memo, Where
 from provery.core.errors import HandedBack, ProveryError, Retry
 from provery.core.stages import Conclusion, DiscoverInput, DiscoverResult, ExpressInput, ExpressResult
 from provery.core.types import StageInput, StagePlan, StageResult, UnitStatus
-from provery.provers.process import Limits, limits
+from provery.provers.process import Limits, given_up, limits
 
 
 def limits_of(plans: Sequence[StagePlan]) -> Limits:
@@ -73,6 +73,7 @@ class Stages:
         """See :func:`provery.core.stages.express`."""
         try:
             async with Heartbeat() as beat:
+                given_up.set(_given_up)
                 limits.set(limits_of([s for work in given.works for s in work.plan.stages]))
                 outcomes = await run_express(self.memo, given.works, self._where(), beat.progress)
         except asyncio.CancelledError:
@@ -136,6 +137,7 @@ class Stages:
         where = self._where()
         try:
             async with Heartbeat() as beat:
+                given_up.set(_given_up)
                 limits.set(limits_of([given.plan]))
                 (result,) = await self.memo.run([given], where, beat.progress)
         except asyncio.CancelledError:
@@ -183,3 +185,9 @@ def _draining() -> bool:
     """Whether the activity at hand is cancelled because its worker shuts down."""
     details = activity.cancellation_details()
     return details is not None and details.worker_shutdown
+
+
+def _given_up() -> bool:
+    """Whether the activity at hand is cancelled because the workflow no longer wants its result."""
+    details = activity.cancellation_details()
+    return details is not None and details.cancel_requested
