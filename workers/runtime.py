@@ -23,6 +23,7 @@ from provery.core.ports import Deps, System
 from provery.local import toolchain
 from provery.provers import build_provers
 from provery.provers.circuits import CircuitRegistry
+from provery.provers.sp1 import metrics as network_metrics
 from provery.stores.artifacts import open_store
 from provery.stores.ledger import SqlLedger, open_ledger
 from workers import tracing
@@ -121,6 +122,7 @@ async def build(
     )
     metrics = CollectorRegistry()
     ProcessCollector(registry=metrics)
+    network_metrics.register(metrics)
     return Environment(
         client,
         ledger,

@@ -43,8 +43,8 @@ def environment(folder: Path, network: Network, **changes: str) -> dict[str, str
         "PROVERY_SP1_ELF": str(elf),
         "PROVERY_SP1_STDIN_COMMAND": f"{sys.executable} -I -S {helper}",
         "PROVERY_SP1_POLL_S": "0.05",
-        "PROVERY_SP1_LOOK_S": "0.3",
-        "PROVERY_SP1_SETTLE_S": "0.6",
+        "PROVERY_SP1_LOOK_S": "1",
+        "PROVERY_SP1_SETTLE_S": "2",
         **changes,
     }
 

@@ -54,6 +54,8 @@ class Held:
     """When it was intended, Unix seconds."""
     cost: Decimal
     """At most, PROVE."""
+    outcome: str = ""
+    """How it ended, where that is on record."""
 
 
 class Requests:
@@ -227,7 +229,6 @@ class Requests:
         )
         said = ""
         for _ in range(_SENDS):
-            sent = time.time()
             try:
                 answer = await self._client.once(
                     NETWORK + "RequestProof", request, types_pb2.RequestProofResponse
@@ -235,7 +236,7 @@ class Requests:
                 return await self._record(order, row, answer.body.request_id, "requested")
             except (Lost, Refused) as error:
                 # Another worker, taken for dead and alive after all, may have sent the same body.
-                found = await self._look(order, known, sent)
+                found = await self._look(order, known, time.time())
                 if found is not None:
                     return await self._record(order, row, found, "adopted")
                 said = str(error)
@@ -275,9 +276,14 @@ def _requester(row: Mapping[str, Any]) -> bytes:
 
 
 def _held(row: Mapping[str, Any], request_id: bytes) -> Held:
-    detail = row["detail"]
+    detail, receipt = row["detail"], row["receipt"] or {}
     return Held(
-        row["request_key"], request_id, detail["deadline"], row["intended_at"], Decimal(detail["max_cost"])
+        row["request_key"],
+        request_id,
+        detail["deadline"],
+        row["intended_at"],
+        Decimal(detail["max_cost"]),
+        receipt.get("outcome", ""),
     )
 
 

@@ -76,14 +76,14 @@ class Waiting:
                 self._late = now > held.deadline
                 return status.proof_uri
             if runs in (types_pb2.UNEXECUTABLE, types_pb2.VALIDATION_FAILED):
-                await self._ended(held, types_pb2.ExecutionStatus.Name(runs), "failed")
+                await self._ended(held, types_pb2.ExecutionStatus.Name(runs))
                 raise InvalidInput(
                     "the program fails on this statement, says the prover network",
                     value=f"request {held.request_id.hex()}",
                     action="look at the request in the network's explorer; a re-prove order requests again",
                 )
             if stands == types_pb2.UNFULFILLABLE:
-                await self._ended(held, "UNFULFILLABLE", "failed")
+                await self._ended(held, "UNFULFILLABLE")
                 raise ProverCrashed(
                     "the prover network could not fulfil a request",
                     value=f"request {held.request_id.hex()}",
@@ -129,11 +129,11 @@ class Waiting:
         if held is None:
             return {}
         cost = await self._cost(held)
-        outcome = "late" if self._late else "fulfilled"
-        metrics.REQUESTS.labels(self._order.kind, outcome).inc()
-        unit = self._order.unit
-        metrics.SPENT.labels(unit.system, unit.stream).inc(float(cost))
-        await self._requests.settle(held.key, {"outcome": outcome}, cost)
+        outcome = held.outcome or ("late" if self._late else "fulfilled")
+        if not held.outcome:  # else it was counted when the proof was fetched for the first time
+            metrics.REQUESTS.labels(self._order.kind, outcome).inc()
+            metrics.SPENT.labels(self._order.unit.system, self._order.unit.stream).inc(float(cost))
+            await self._requests.settle(held.key, {"outcome": outcome}, cost)
         return {
             "sp1_request": held.request_id.hex(),
             "sp1_outcome": outcome,
@@ -154,9 +154,11 @@ class Waiting:
         if held is not None and await self._requests.cancel(held, "the unit was cancelled", timeout=1.0):
             metrics.REQUESTS.labels(self._order.kind, "cancelled").inc()
 
-    async def _ended(self, held: Held, how: str, outcome: str) -> None:
-        metrics.REQUESTS.labels(self._order.kind, outcome).inc()
-        await self._requests.settle(held.key, {"outcome": how}, held.cost)
+    async def _ended(self, held: Held, how: str) -> None:
+        """Note, once, that a request ended without a proof."""
+        if not held.outcome:
+            metrics.REQUESTS.labels(self._order.kind, "failed").inc()
+            await self._requests.settle(held.key, {"outcome": how}, held.cost)
 
     async def _cost(self, held: Held) -> Decimal:
         """What was used at the price that was offered; what was offered where the network does not tell."""
