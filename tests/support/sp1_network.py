@@ -35,6 +35,10 @@ PARTIES = {
     "verifier": b"\x05" * 20,
     "treasury": b"\x06" * 20,
 }
+RESERVED_FIELDS = {
+    *("nonce", "vk_hash", "version", "mode", "strategy", "stdin_uri", "deadline", "cycle_limit", "gas_limit"),
+    *("min_auction_period", "whitelist"),
+}
 Hook = Callable[["Network", types_pb2.RequestProofRequestBody], Awaitable[None]]
 
 
@@ -95,6 +99,7 @@ class Network:
     """``before`` or ``after``: lose this call before or after it was acted on."""
     serves: Callable[[bytes], bytes] = lambda proof: proof
     endless: bool = False
+    unpacks: Callable[[bytes], bytes] = zstandard.decompress
 
     @property
     def paid(self) -> int:
@@ -117,7 +122,7 @@ class Network:
         sender = self._sender(asked.body, asked.signature)
         if asked.body.vk_hash in self.programs:
             refuse(grpc.StatusCode.ALREADY_EXISTS, "program exists")
-        elf = zstandard.decompress(self.artifacts[asked.body.program_uri])
+        elf = self.unpacks(self.artifacts[asked.body.program_uri])
         assert int.from_bytes(elf[:8], "little") == len(elf) - 8
         self.programs[asked.body.vk_hash] = types_pb2.Program(
             vk_hash=asked.body.vk_hash, vk=asked.body.vk, program_uri=asked.body.program_uri, owner=sender
@@ -221,6 +226,11 @@ class Network:
         return sender
 
     def _fair(self, body: types_pb2.RequestProofRequestBody) -> None:
+        if body.strategy == types_pb2.RESERVED:
+            seen = {field.name for field, _ in body.ListFields()}
+            if not seen <= RESERVED_FIELDS:
+                refuse(grpc.StatusCode.INVALID_ARGUMENT, f"unknown fields: {seen - RESERVED_FIELDS}")
+            return
         good = (
             body.version == "sp1-v5.0.0"
             and body.strategy == types_pb2.AUCTION
@@ -248,7 +258,7 @@ class Network:
     def proof(self, name: str) -> bytes:
         """The real proof of the period that the request's input names."""
         request = self._request(bytes.fromhex(name))
-        stdin = zstandard.decompress(self.artifacts[request.body.stdin_uri])
+        stdin = self.unpacks(self.artifacts[request.body.stdin_uri])
         period = int(re.search(rb"period (\d+)", stdin)[1])  # type: ignore[index]
         made = sp1.compressed if request.body.mode == types_pb2.COMPRESSED else sp1.groth16
         return self.serves(made(period))

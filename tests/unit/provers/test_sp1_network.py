@@ -86,6 +86,22 @@ async def test_a_groth16_proof_alone_is_one_request(tmp_path: Path) -> None:
         assert net.network.paid == 1
 
 
+async def test_reserved_provers_are_asked_without_an_auction(tmp_path: Path) -> None:
+    async with rig(tmp_path, PROVERY_SP1_STRATEGY="reserved", PROVERY_SP1_AUCTION_S="0") as net:
+        net.network.ends = lambda request, age: FULFILLED if age > 0.2 else WAITING
+        made = await net.prove(1600)
+        assert net.network.accepted[0].body.strategy == types_pb2.RESERVED
+        assert not {"GetProofRequestParams", "GetProversByUptime", "CancelRequest"} & set(net.network.calls)
+        assert (made.facts["sp1_cost"], net.network.paid) == ("0", 1)
+
+
+async def test_uploads_may_be_left_as_they_are(tmp_path: Path) -> None:
+    async with rig(tmp_path, PROVERY_SP1_UPLOADS="plain") as net:
+        net.network.unpacks = bytes
+        await net.prove(1600)
+        assert net.network.paid == 1
+
+
 async def test_the_input_may_come_with_the_statement(net: Rig) -> None:
     own = net.folder / "own-stdin"
     own.write_text("period 1600, by the system")
