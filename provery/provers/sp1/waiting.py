@@ -58,8 +58,7 @@ class Waiting:
             return await self._wait(held)
 
     async def _wait(self, held: Held) -> str:
-        heard = time.monotonic()
-        refused_cancel = False
+        heard, patience = time.monotonic(), held.since + self._settings.auction_s
         while True:
             try:
                 status = await self._client.status(held.request_id)
@@ -95,14 +94,14 @@ class Waiting:
                 raise ProverTimeout(
                     "a request to the prover network was cancelled; the next attempt makes another"
                 )
-            if waits and self._overdue(held, now) and not refused_cancel:
+            if waits and self._settings.strategy == "auction" and now > patience:
                 if await self._requests.cancel(held, "no prover took it"):
                     metrics.REQUESTS.labels(self._order.kind, "cancelled").inc()
                     raise ProverTimeout(
                         f"no prover took a request within {self._settings.auction_s} s; it was cancelled",
                         action="raise PROVERY_SP1_MAX_COST or PROVERY_SP1_AUCTION_S",
                     )
-                refused_cancel = now > held.deadline  # before that, an answer may only have been lost
+                patience = now + self._settings.auction_s  # taken in that moment, or the answer was lost
             if now > held.deadline + self._settings.grace_s:
                 metrics.REQUESTS.labels(self._order.kind, "overdue").inc()
                 if waits:  # never assigned, so never to be paid
@@ -119,9 +118,6 @@ class Waiting:
             doing = "waiting for a prover" if waits else "proving in the network"
             self._progress(doing, min(now - held.since, self._settings.deadline_s), self._settings.deadline_s)
             await asyncio.sleep(self._settings.poll_s)
-
-    def _overdue(self, held: Held, now: float) -> bool:
-        return self._settings.strategy == "auction" and now > held.since + self._settings.auction_s
 
     async def settled(self) -> dict[str, str]:
         """Note what the proof cost; returns facts about the request."""
