@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shlex
 import shutil
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -16,36 +15,28 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import grpc
-
 from provery.core.errors import (
     ConfigurationError,
     InvalidInput,
-    InvalidKey,
     ProofRejected,
     ProverCrashed,
     ProverTimeout,
-    ProverUnavailable,
     ProveryError,
 )
 from provery.core.ports import Ledger, Progress, Proof, Statement
-from provery.provers import process
 from provery.provers.process import given_up, limits
 from provery.provers.sp1 import bundle, checking
 from provery.provers.sp1.checking import Checker
-from provery.provers.sp1.client import NETWORK, Lost, NetworkClient, Refused, refused
+from provery.provers.sp1.client import NetworkClient, Refused
+from provery.provers.sp1.inputs import Inputs
 from provery.provers.sp1.order import Order
-from provery.provers.sp1.proto import artifact_pb2, types_pb2
+from provery.provers.sp1.proto import types_pb2
 from provery.provers.sp1.requests import Requests
 from provery.provers.sp1.secret import private_key
 from provery.provers.sp1.settings import Program, Settings
 from provery.provers.sp1.signing import Signer
 from provery.provers.sp1.waiting import Waiting
 
-STDIN = "stdin.bin"
-"""The program's input in bincode, where the system brings it itself."""
-_LARGEST_STDIN = 512 * 2**20
-_LARGEST_ELF = 256 * 2**20
 _FETCHES = 3
 """How often a proof is fetched that turns out to be damaged."""
 _log = logging.getLogger(__name__)
@@ -60,6 +51,7 @@ class _Open:
     settings: Settings
     client: NetworkClient
     requests: Requests
+    inputs: Inputs
 
 
 class Sp1Network:
@@ -78,7 +70,6 @@ class Sp1Network:
         self._ledger = ledger
         self._checker = Checker(env, home)
         self._opened: _Open | None = None
-        self._registered = False
         self.compresses = Settings.read(env).both
         """False where ``PROVERY_SP1_PROOFS`` asks for a Groth16 proof alone, which the prove stage makes then."""
 
@@ -136,7 +127,7 @@ class Sp1Network:
             f"{self.name}/{statement.request_key}/{kind}",
             mode,
             program.vk_hash,
-            partial(self._upload, statement, program, into, progress),
+            partial(opened.inputs.upload, statement, program, into, progress),
         )
         waiting = Waiting(opened.client, opened.requests, opened.settings, order, progress)
         allowed = limits.get().timeout_s or None
@@ -205,83 +196,6 @@ class Sp1Network:
         await self._checker.final(statement, files)
         return {**files, checking.GROTH16: await asyncio.to_thread(fetched.rename, into / checking.GROTH16)}
 
-    # what the network needs first
-
-    async def _upload(self, statement: Statement, program: Program, into: Path, progress: Progress) -> str:
-        """Register the program if need be, and store its input."""
-        client = self._open().client
-        await self._register(client, program)
-        data = await self._stdin(statement, into, progress)
-        progress("storing the input", 0, 1)
-        return await client.upload(artifact_pb2.STDIN, data)
-
-    async def _stdin(self, statement: Statement, into: Path, progress: Progress) -> bytes:
-        """The program's input in bincode: of the statement, or from the helper."""
-        if STDIN in statement.files:
-            return await asyncio.to_thread(checking.read, statement.files[STDIN], _LARGEST_STDIN)
-        argv = shlex.split(self._env.get("PROVERY_SP1_STDIN_COMMAND", ""))
-        if not argv:
-            raise ConfigurationError(
-                "nothing makes the program's input",
-                expected="a program that turns sync.ssz into SP1's stdin",
-                action="set PROVERY_SP1_STDIN_COMMAND",
-            )
-        out = into / STDIN
-        argv += ["--input-file", str(statement.files[checking.SYNC]), "--output", str(out)]
-        if checking.PREVIOUS_PROOF in statement.files:
-            argv += ["--prev-proof", str(statement.files[checking.PREVIOUS_PROOF])]
-            argv += ["--prev-vk", str(checking.previous_key(statement))]
-        await process.run(process.Command("the stdin command", tuple(argv)), progress=progress)
-        try:
-            return await asyncio.to_thread(checking.read, out, _LARGEST_STDIN)
-        except ProofRejected as error:
-            raise ProverCrashed(f"the stdin command wrote no input: {error}", expected=str(out)) from error
-
-    async def _register(self, client: NetworkClient, program: Program) -> None:
-        """Make the program known to the network, once."""
-        if self._registered:
-            return
-        try:
-            if not await client.program_known(program.vk_hash):
-                await self._create(client, program)
-        except Refused as error:
-            raise refused("register a program for", error) from error
-        self._registered = True
-
-    async def _create(self, client: NetworkClient, program: Program) -> None:
-        if program.elf is None:
-            raise InvalidKey(
-                "the prover network does not know the program",
-                value=program.vk_hash.hex(),
-                action="set PROVERY_SP1_ELF to the program's ELF, or check PROVERY_SP1_VK_HASH",
-            )
-        try:
-            elf = await asyncio.to_thread(checking.read, program.elf, _LARGEST_ELF)
-            vk = await asyncio.to_thread(checking.read, program.vk, checking.LARGEST[checking.VK])
-        except ProofRejected as error:
-            raise InvalidKey(f"a file of the program is unusable: {error}") from error
-        uri = await client.upload(artifact_pb2.PROGRAM, bundle.bytes_in_bincode(elf))
-        async with self._open().requests.turn:
-            body = types_pb2.CreateProgramRequestBody(
-                nonce=await client.nonce(),
-                vk_hash=program.vk_hash,
-                vk=vk,
-                program_uri=uri,
-            )
-            asked = types_pb2.CreateProgramRequest(
-                format=types_pb2.BINARY,
-                signature=client.signer.sign(body.SerializeToString(deterministic=True)),
-                body=body,
-            )
-            try:
-                await client.once(NETWORK + "CreateProgram", asked, types_pb2.CreateProgramResponse)
-            except (Lost, Refused) as error:
-                if await client.program_known(program.vk_hash):  # by us after all, or by another worker
-                    return
-                if isinstance(error, Refused) and error.code is not grpc.StatusCode.FAILED_PRECONDITION:
-                    raise
-                raise ProverUnavailable(f"the program could not be registered: {error}") from error
-
     def _open(self) -> _Open:
         if self._opened is None:
             key = private_key(self._env)
@@ -292,7 +206,9 @@ class Sp1Network:
                 )
             settings = Settings.read(self._env)
             client = NetworkClient(settings, Signer(key))
-            self._opened = _Open(settings, client, Requests(client, self._ledger, settings))
+            requests = Requests(client, self._ledger, settings)
+            inputs = Inputs(client, requests.turn, self._env.get("PROVERY_SP1_STDIN_COMMAND", ""))
+            self._opened = _Open(settings, client, requests, inputs)
         return self._opened
 
 

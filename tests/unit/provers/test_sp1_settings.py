@@ -25,6 +25,7 @@ class TestSettings:
             ({"PROVERY_SP1_ELF": ""}, InvalidKey, "PROVERY_SP1_ELF"),
             ({"PROVERY_SP1_PROGRAM": ""}, InvalidKey, "PROVERY_SP1_PROGRAM"),
             ({"PROVERY_SP1_STDIN_COMMAND": ""}, ConfigurationError, "PROVERY_SP1_STDIN_COMMAND"),
+            ({"PROVERY_SP1_STDIN_COMMAND": "'open"}, ConfigurationError, "PROVERY_SP1_STDIN_COMMAND"),
             ({"PROVERY_SP1_STDIN_COMMAND": "/bin/false"}, ProverCrashed, "stdin command"),
             ({"PROVERY_SP1_STDIN_COMMAND": "/bin/true"}, ProverCrashed, "wrote no input"),
         ],
