@@ -31,7 +31,7 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-circuits lint fmt faults bench bench-beacon lock tools-s3 rapidsnark clean
+.PHONY: help setup run test test-circuits lint fmt protos faults bench bench-beacon lock tools-s3 rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ fmt: setup ## Rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	@if [ -f go.mod ]; then $(GOFMT) -w prover provery; fi
+
+protos: setup ## Generate the prover network's messages again (their sources are in provery/provers/sp1/proto)
+	$(PY) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. provery/provers/sp1/proto/*.proto
 
 faults: setup tools-s3 ## Kill every part at every stage boundary; writes bench/results/faults.json
 	$(PY) -m tests.faults $(ARGS)

@@ -25,7 +25,7 @@ from provery.core.stages import (
     FusedResult,
 )
 from provery.core.types import StageInput, StagePlan, StageResult, UnitStatus
-from provery.provers.process import Limits, limits
+from provery.provers.process import Limits, given_up, limits
 
 
 def limits_of(plans: Sequence[StagePlan]) -> Limits:
@@ -86,6 +86,7 @@ class Stages:
         """See :func:`provery.core.stages.express`."""
         try:
             async with Heartbeat() as beat:
+                given_up.set(_given_up)
                 limits.set(limits_of([s for work in given.works for s in work.plan.stages]))
                 outcomes = await run_express(self.memo, given.works, self._where(), beat.progress)
         except asyncio.CancelledError:
@@ -154,6 +155,7 @@ class Stages:
         done: list[StageResult] = []
         try:
             async with Heartbeat() as beat:
+                given_up.set(_given_up)
                 while (step := given.after(done)) is not None:
                     limits.set(limits_of([step.plan]))
                     (result,) = await self.memo.run([step], where, beat.progress)
@@ -204,3 +206,9 @@ def _draining() -> bool:
     """Whether the activity at hand is cancelled because its worker shuts down."""
     details = activity.cancellation_details()
     return details is not None and details.worker_shutdown
+
+
+def _given_up() -> bool:
+    """Whether the activity at hand is cancelled because the workflow no longer wants its result."""
+    details = activity.cancellation_details()
+    return details is not None and details.cancel_requested

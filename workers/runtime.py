@@ -23,6 +23,7 @@ from provery.core.ports import Deps, System
 from provery.local import toolchain
 from provery.provers import build_provers
 from provery.provers.circuits import CircuitRegistry
+from provery.provers.sp1 import metrics as network_metrics
 from provery.provers.statements import build_statement_provers
 from provery.stores.artifacts import open_store
 from provery.stores.ledger import SqlLedger, open_ledger
@@ -125,6 +126,7 @@ async def build(
     )
     metrics = CollectorRegistry()
     ProcessCollector(registry=metrics)
+    network_metrics.register(metrics)
     return Environment(
         client,
         ledger,

@@ -6,6 +6,7 @@
     │   ├── LedgerUnavailable       ledger database did not answer
     │   ├── SourceUnavailable       where inputs come from did not answer
     │   ├── SinkUnavailable         where results go did not answer
+    │   ├── ProverUnavailable       a proving service did not answer
     │   └── HandedBack              a draining worker returned the stage unfinished
     ├── ArtifactError             an input artifact is unusable; the stage that made it runs again
     │   ├── ArtifactMissing         a recorded artifact is gone
@@ -14,6 +15,7 @@
     ├── ProverCrashed             the prover child died or misbehaved; retried a bounded number of times
     │   └── ProverTimeout           no result within the stage's time
     ├── ResourceExhausted         out of memory or device memory; retried on the stage's fallback queue
+    │   └── SpendingCapReached      out of the money that may be spent
     ├── InvalidInput              the request can never be proved; never retried
     │   ├── InvalidWitness          inputs do not satisfy the circuit
     │   ├── UnknownCircuit          no circuit of that name is registered
@@ -102,6 +104,10 @@ class SinkUnavailable(TransientError):
     """The place that results go to did not answer."""
 
 
+class ProverUnavailable(TransientError):
+    """A proving service did not answer, or not clearly enough to go on."""
+
+
 class HandedBack(TransientError):
     """A draining worker gave the stage back; another worker takes it."""
 
@@ -138,6 +144,10 @@ class ResourceExhausted(ProveryError):
     """Memory or device memory ran out."""
 
     retry = Retry.ELSEWHERE
+
+
+class SpendingCapReached(ResourceExhausted):
+    """A paid proof would cost more than may be spent; nothing was ordered."""
 
 
 class InvalidInput(ProveryError):

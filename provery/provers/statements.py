@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from provery.core.ports import Ledger, StatementProver
+from provery.provers.command import Command
+from provery.provers.sp1_network import Sp1Network
 from provery.provers.statement_native import NativeStatements
 
 
@@ -20,5 +22,9 @@ def build_statement_provers(
         ledger: Where provers that cost money write their intents.
         slots: Proofs at a time, of each prover that works on this machine.
     """
-    provers: list[StatementProver] = [NativeStatements(env, home, slots)]
+    provers: list[StatementProver] = [
+        NativeStatements(env, home, slots),
+        Sp1Network(env, home, ledger),
+        Command(env, home),
+    ]
     return {prover.name: prover for prover in provers}

@@ -35,6 +35,7 @@ const usageText = `usage:
   provery-prover circuit ceremony contribute --dir DIR --name NAME
   provery-prover circuit ceremony verify --dir DIR
   provery-prover circuit ceremony seal --dir DIR --beacon HEX --keys DIR
+  provery-prover sp1-verify [--proof P.bin --public V.bin --program HEX]
   provery-prover serve [--threads N] [--max-key-bytes N] [--table-bytes N] [--wasm-cache DIR]
   provery-prover version
 `
@@ -81,7 +82,7 @@ func dispatch(arguments []string) error {
 	if len(arguments) == 0 {
 		return fmt.Errorf("%w: no command", errUsage)
 	}
-	commands := map[string]func([]string) error{"witness": witness, "prove": prove, "verify": verify, "serve": serveLoop,
+	commands := map[string]func([]string) error{"witness": witness, "prove": prove, "verify": verify, "serve": serveLoop, "sp1-verify": sp1Verify,
 		"version": func([]string) error {
 			return printJSON(map[string]string{"program": "provery-prover", "version": version})
 		}}

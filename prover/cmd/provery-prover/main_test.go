@@ -6,6 +6,16 @@ import (
 	"testing"
 )
 
+const (
+	sp1Proof   = "../../../vectors/beacon/sp1/proof_1600.bin"
+	sp1Public  = "../../../vectors/beacon/mainnet/public_values_1600.bin"
+	sp1Program = "001af9e056e4b0ce9c96815b973a1df32bca6e83da49ef9a170d2dca9cd2eeea"
+)
+
+func sp1Arguments(proof, public, program string) []string {
+	return []string{"sp1-verify", "--proof", proof, "--public", public, "--program", program}
+}
+
 // TestExitCodes runs the commands as the shell would and looks at their exit codes.
 func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
@@ -33,6 +43,10 @@ func TestExitCodes(t *testing.T) {
 		{exitInput, []string{"witness", "--wasm", in("tiny.wasm"), "--input", out("bad.json"), "--out", out("w")}},
 		{exitKey, []string{"zkey", "inspect", in("tiny.wtns")}},
 		{exitInternal, []string{"zkey", "inspect", out("none")}},
+		{exitRejected, sp1Arguments(sp1Public, sp1Public, sp1Program)},
+		{exitRejected, sp1Arguments(sp1Proof, sp1Proof, sp1Program)},
+		{exitInput, sp1Arguments(sp1Proof, sp1Public, "0x")},
+		{exitInternal, sp1Arguments(sp1Proof, out("none"), sp1Program)},
 	} {
 		if got := run(c.arguments); got != c.want {
 			t.Errorf("%v: exit code %d, want %d", c.arguments, got, c.want)
@@ -58,6 +72,7 @@ func TestCommandsInARow(t *testing.T) {
 		arguments []string
 	}{
 		{exitOK, []string{"version"}},
+		{exitOK, sp1Arguments(sp1Proof, sp1Public, sp1Program)},
 		{exitOK, []string{"zkey", "setup", "--r1cs", in("tiny.r1cs"), "--out", out("k.zkey"), "--seed-insecure", "00"}},
 		{exitOK, []string{"zkey", "setup", "--r1cs", in("tiny.r1cs"), "--out", out("again.zkey"), "--seed-insecure", "00"}},
 		{exitOK, []string{"zkey", "setup", "--r1cs", in("tiny.r1cs"), "--out", out("random.zkey")}},
