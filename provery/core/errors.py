@@ -6,6 +6,7 @@
     │   ├── LedgerUnavailable       ledger database did not answer
     │   ├── SourceUnavailable       where inputs come from did not answer
     │   ├── SinkUnavailable         where results go did not answer
+    │   ├── OutOfTurn               another unit has to go first
     │   └── HandedBack              a draining worker returned the stage unfinished
     ├── ArtifactError             an input artifact is unusable; the stage that made it runs again
     │   ├── ArtifactMissing         a recorded artifact is gone
@@ -100,6 +101,10 @@ class SourceUnavailable(TransientError):
 
 class SinkUnavailable(TransientError):
     """The place that results go to did not answer."""
+
+
+class OutOfTurn(TransientError):
+    """Another unit has to go first, and is under way."""
 
 
 class HandedBack(TransientError):

@@ -22,7 +22,7 @@ from provery.systems.beacon.checks import check_bootstrap
 from provery.systems.beacon.containers import committee_root
 from provery.systems.beacon.health import Health, order
 from provery.systems.beacon.http import JSON, SSZ, BeaconNode, Limits
-from provery.systems.beacon.model import FinalityCheckpoints, SyncCommittee, Update
+from provery.systems.beacon.model import Bootstrap, FinalityCheckpoints, Update
 from provery.systems.beacon.spec import Chain
 from provery.systems.beacon.updates import BOTH, Check, Read, UpdateReader
 
@@ -196,8 +196,8 @@ class BeaconNodes:
 
     # ------------------------------------------------------------ the chain itself
 
-    async def bootstrap(self, root: bytes) -> SyncCommittee:
-        """The sync committee of a trusted block's period, from the first node that can prove it.
+    async def bootstrap(self, root: bytes) -> Bootstrap:
+        """Header and sync committee of a trusted block, from the first node that can prove them.
 
         Args:
             root: Root of the trusted block, 32 bytes.
@@ -213,16 +213,17 @@ class BeaconNodes:
             failures[node.name] = str(result)
         raise self._nobody(f"a bootstrap of block {root.hex()}", failures)
 
-    async def _bootstrap(self, root: bytes, node: BeaconNode) -> SyncCommittee:
+    async def _bootstrap(self, root: bytes, node: BeaconNode) -> Bootstrap:
         path = f"/eth/v1/beacon/light_client/bootstrap/0x{root.hex()}"
         answer = await node.get(path, accept=BOTH, limit=wire.JSON_LIMIT)
         if not answer.ok:
             raise node.unavailable(path, f"status {answer.status} {wire.error_text(answer.body)}".strip())
         if answer.content_type == SSZ:
-            return check_bootstrap(
-                self.chain, wire.read_bootstrap(self.chain, answer.version, answer.body), root
-            )
-        return check_bootstrap(self.chain, wire.read_bootstrap_json(self.chain, answer.body), root)
+            found = wire.read_bootstrap(self.chain, answer.version, answer.body)
+        else:
+            found = wire.read_bootstrap_json(self.chain, answer.body)
+        check_bootstrap(self.chain, found, root)
+        return found
 
     async def check_genesis(self) -> dict[str, str]:
         """Ask every node which chain it is of.
