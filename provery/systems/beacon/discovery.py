@@ -153,16 +153,19 @@ async def _again(ledger: Ledger, unit: Unit, plan: Plan) -> Plan:
 
 
 async def _first(stream: Stream, newest: int) -> int:
-    """Where a look begins: as configured, or the first period that this store was ever used for."""
+    """Where a look begins: as configured, or where the store began when the stream first looked.
+
+    A backfill of older periods does not move it: what lies between may be many, and may have to be paid for.
+    """
     lowest = first_period(await stream.chain())
     if stream.settings.first_period:
         return max(lowest, stream.settings.first_period)
     record = await asyncio.to_thread(stream.status.read)
+    if record.first_period:
+        return max(lowest, record.first_period)
     stored = [p for p in await asyncio.to_thread(stream.store.periods) if stream.store.has_proof(p)]
-    known = [period for period in (record.first_period, *stored[:1]) if 0 < period <= newest]
-    first = max(lowest, min(known, default=newest))
-    if record.first_period != first:
-        await asyncio.to_thread(stream.status.change, lambda record: replace(record, first_period=first))
+    first = max(lowest, min([*stored[:1], newest]))
+    await asyncio.to_thread(stream.status.change, lambda record: replace(record, first_period=first))
     return first
 
 
