@@ -50,11 +50,10 @@ async def discover(stream: Stream, ledger: Ledger, first: int | None, last: int 
         await asyncio.to_thread(stream.status.count, failed_checks=1)
         await stream.show()
         raise
+    wanted = range(await _first(stream, newest), newest + 1)
     backfill = first is not None or last is not None
     if backfill:
         wanted = await _named(stream, first, last, newest)
-    else:
-        wanted = range(await _first(stream, newest), newest + 1)
     verdicts = await _inspect(stream, wanted)
     due = [period for period, verdict in verdicts.items() if verdict.due]
     if not backfill:
