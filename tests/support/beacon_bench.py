@@ -80,7 +80,9 @@ async def bench(
     system = BeaconSystem(streams, ledger)
     metrics = StageMetrics(CollectorRegistry())
     try:
-        yield Bench(deps, streams, system, Memo(artifacts, ledger, lambda name: system, Rates(), metrics), home)
+        yield Bench(
+            deps, streams, system, Memo(artifacts, ledger, lambda name: system, Rates(), metrics), home
+        )
     finally:
         await system.close()
         await artifacts.close()

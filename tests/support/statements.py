@@ -64,7 +64,9 @@ class Signer:
         error = self.fail(statement)
         if error is not None:
             raise error
-        signature = (G2Point.hash_to_curve(_message(statement), DST) * Scalar(self.secret)).to_compressed_bytes()
+        signature = (
+            G2Point.hash_to_curve(_message(statement), DST) * Scalar(self.secret)
+        ).to_compressed_bytes()
         if self.spoil:
             signature = signature[:-1] + bytes([signature[-1] ^ 1])
         (into / PROOF).write_bytes(signature * (2 if self.compresses else 1))

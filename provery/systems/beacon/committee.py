@@ -109,7 +109,6 @@ async def _checkpoint(stream: Stream, nodes: BeaconNodes, period: int) -> SyncCo
 async def _finalised(stream: Stream, nodes: BeaconNodes, period: int) -> SyncCommittee | None:
     """The committee in the state of the newest finalised block, where that is of the period."""
     finality = await nodes.finality()
-    await stream.disagreed(finality.disagreements)
     epochs = nodes.chain.preset.epochs_per_period
     if finality.finalized.epoch // epochs != period:
         return None

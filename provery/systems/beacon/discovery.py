@@ -81,8 +81,10 @@ async def target(stream: Stream) -> int:
         raise SourceUnavailable(
             f"no node of {stream.id} is known to be of {chain.name}: " + " | ".join(foreign.values())
         )
-    finality = await nodes.finality()
-    await stream.disagreed(finality.disagreements)
+    try:
+        finality = await nodes.finality()
+    finally:
+        await stream.disagreed(nodes.contradictions)
     for name in finality.stale:
         log.warning("%s: beacon node %s is behind the others' finality", stream.id, name)
     return finality.finalized.epoch // chain.preset.epochs_per_period + 1

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -29,13 +29,10 @@ _CACHE = "no-cache"
 """Ask again, with the ETag: a period's file may be replaced."""
 
 
-class _File(Container):  # type: ignore[misc]
-    period: uint64
-    filename: ByteList[NAME_BYTES]
-    length: uint32
-
-
-_FILES = List[_File, MANIFEST_FILES]
+_NAME: Any = ByteList[NAME_BYTES]
+_FIELDS = {"period": uint64, "filename": _NAME, "length": uint32}
+_FILE: Any = type("_File", (Container,), {"__annotations__": _FIELDS})
+_FILES: Any = List[_FILE, MANIFEST_FILES]
 
 
 def routes(store: PeriodStore) -> APIRouter:
@@ -98,9 +95,9 @@ def listed(store: PeriodStore, start: int) -> list[dict[str, Json]]:
 def encode(rows: list[dict[str, Json]]) -> bytes:
     """The manifest in SSZ: a list of (period, file name with a terminating zero, length)."""
     files = [
-        _File(
+        _FILE(
             period=row["period"],
-            filename=ByteList[NAME_BYTES](str(row["filename"]).encode() + b"\0"),
+            filename=_NAME(str(row["filename"]).encode() + b"\0"),
             length=row["length"],
         )
         for row in rows

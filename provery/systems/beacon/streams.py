@@ -134,7 +134,9 @@ class Stream:
         """
         if self._nodes is None:
             urls = self._urls()
-            self._nodes = BeaconNodes(await self.chain(), urls, self._limits)
+            made = BeaconNodes(await self.chain(), urls, self._limits)
+            await made.check_genesis()
+            self._nodes = made
         return self._nodes
 
     async def inspector(self) -> Inspector:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,15 +26,15 @@ from provery.systems.beacon.system import work_for
 from tests.support.beacon import Signers
 from tests.support.beacon_bench import Bench, bench, with_generation
 from tests.support.beacon_chain import ChainNode, checkpoints, environment, nodes, published, read
-from tests.support.beacon_server import Asked, Reply
+from tests.support.beacon_server import Reply
 from tests.support.statements import PROOF, Signer
 
 FILES = ["manifest.json", "native_proof.bin", "native_public.json", "update.json"]
 
 
 @pytest.fixture
-def node() -> Iterator[ChainNode]:
-    yield ChainNode(6)
+def node() -> ChainNode:
+    return ChainNode(6)
 
 
 @pytest.fixture
@@ -98,7 +100,9 @@ async def test_nothing_that_moves_is_in_a_unit(tmp_path: Path, node: ChainNode, 
         assert found.plan.stages == by_hand.plan.stages
 
 
-@pytest.mark.parametrize("request_", [{}, {"period": -1}, {"period": True}, {"period": 6, "x": 1}, {"period": "6.0"}])
+@pytest.mark.parametrize(
+    "request_", [{}, {"period": -1}, {"period": True}, {"period": 6, "x": 1}, {"period": "6.0"}]
+)
 async def test_a_request_that_is_none_is_refused(
     tmp_path: Path, node: ChainNode, prover: Signer, request_: dict[str, object]
 ) -> None:
@@ -143,8 +147,6 @@ def damage(kind: str, folder: Path) -> None:
             forged = (folder / "manifest.json").read_text()
             proof.write_bytes(bytes([body[0] ^ 0x20]) + body[1:])
             listed = json.loads(forged)
-            import hashlib
-
             listed["files"][PROOF]["sha256"] = hashlib.sha256(proof.read_bytes()).hexdigest()
             (folder / "manifest.json").write_text(json.dumps(listed))
 
@@ -266,8 +268,6 @@ async def test_a_second_prover_takes_over(tmp_path: Path, node: ChainNode) -> No
         assert verify is not None
         assert prove.fallback_provers == ("other",)
         assert verify.verifying_key == f"native={first.key},other={second.key}"
-        from dataclasses import replace
-
         stages = tuple(replace(s, prover="other") if s is prove else s for s in work.plan.stages)
         moved = replace(work, plan=replace(work.plan, stages=stages))
         assert (await it.prove([moved]))[0].status is UnitStatus.DONE
@@ -397,7 +397,3 @@ async def test_epochs_per_period_must_be_the_chains(tmp_path: Path, node: ChainN
     async with over(tmp_path, node, provers=(prover,), EPOCHS_PER_PERIOD="256") as it:
         with pytest.raises(ConfigurationError, match="EPOCHS_PER_PERIOD"):
             await it.due()
-
-
-def gone(asked: Asked) -> Reply:
-    return Reply(b"{}", 404)
