@@ -147,7 +147,7 @@ class Inspector:
         return path.read_bytes()
 
     async def _proof(self, period: int, names: Sequence[str], manifest: dict[str, Json] | None) -> Verdict:
-        statement, proof = self._statement(period, names)
+        statement, proof = self._statement(period, names, manifest or {})
         maker = str(manifest.get("prover")) if manifest else ""
         candidates = [maker] if maker in self._statements else [*self._preferred, *self._statements]
         if maker and maker not in self._statements:
@@ -168,8 +168,11 @@ class Inspector:
                 return Verdict(Standing.VALID)
         return Verdict(Standing.INVALID, "; ".join(refused or unable) or "no prover is there to check it")
 
-    def _statement(self, period: int, names: Sequence[str]) -> tuple[Statement, dict[str, Path]]:
+    def _statement(
+        self, period: int, names: Sequence[str], manifest: Mapping[str, Json]
+    ) -> tuple[Statement, dict[str, Path]]:
         folder = self._store.folder(period)
+        key = manifest.get("verifying_key")
         unit = Unit("beacon", "stored", str(period), ordinal=period)
         statement = Statement(
             unit=unit,
@@ -179,6 +182,7 @@ class Inspector:
                 "chain": self._chain.name,
                 "period": str(period),
                 "previous_period": str(period - 1),
+                **({"verifying_key": str(key)} if key else {}),
             },
             request_key=f"inspect-{period}",
         )

@@ -89,15 +89,6 @@ async def verify(stream: Stream, context: StageContext) -> StageOutput:
     prover = stream.prover(maker)
     _check_key(context, maker, context.given.facts)
     async with _workplace(stream, context) as place:
-        wanted = pinned(context.given.plan.verifying_key, maker, context.given.plan.prover)
-        current = await prover.verifying_key(place.statement.circuit)
-        if current != wanted:
-            raise InvalidKey(
-                f"the verifying key of {place.statement.circuit} is not the one the period was planned with",
-                value=current,
-                expected=wanted,
-                action="the next look plans the period anew",
-            )
         try:
             found = await prover.verify(place.statement, place.proof)
         except ProofRejected as error:
@@ -105,7 +96,9 @@ async def verify(stream: Stream, context: StageContext) -> StageOutput:
                 if ref.name not in STATEMENT_FILES:
                     await context.artifacts.quarantine(ref, str(error))
             raise
-    return StageOutput(context.inputs, {**_short(found), "verifying_key": wanted, "prover": maker})
+        used = found.get("verifying_key") or await prover.verifying_key(place.statement.circuit)
+    _check_key(context, maker, {"verifying_key": used})
+    return StageOutput(context.inputs, {**_short(found), "verifying_key": used, "prover": maker})
 
 
 # ---------------------------------------------------------------- parts
@@ -135,6 +128,8 @@ async def _workplace(stream: Stream, context: StageContext) -> AsyncIterator[_Pl
             "period": str(period),
             "previous_period": str(period - 1),
         }
+        maker = context.given.facts.get("prover") or context.prover
+        params["verifying_key"] = pinned(context.given.plan.verifying_key, maker, context.given.plan.prover)
         if stream.settings.spending_cap:
             params["spending_cap"] = stream.settings.spending_cap
         statement = Statement(
