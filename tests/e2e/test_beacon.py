@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,10 @@ async def until(check: Callable[[], Awaitable[Any] | Any], timeout_s: float = 30
         await asyncio.sleep(0.05)
 
 
+def there(home: Path, period: int) -> bool:
+    return str(period) in published(home)
+
+
 async def attempts(made: Engine, stream: str, period: int) -> list[dict[str, Any]]:
     audit: Any = await made.environment.ledger.audit(Unit("beacon", stream, str(period)))
     found: list[dict[str, Any]] = audit["attempts"]
@@ -73,7 +78,7 @@ async def test_a_schedule_finds_every_period_once(server: WorkflowEnvironment, t
                 assert policy.overlap is ScheduleOverlapPolicy.SKIP
                 assert policy.catchup_window == timedelta(minutes=10)
                 for period in (4, 5, 6, 7):
-                    await until(lambda p=period: str(p) in published(tmp_path))
+                    await until(partial(there, tmp_path, period))
                     node.finalized = min(period, 6)
                 node.behaviour = lambda asked: Reply(status=503)
                 await asyncio.sleep(2.5)
