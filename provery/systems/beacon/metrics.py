@@ -5,12 +5,12 @@ Every series is there from the first moment: what is missing cannot be alerted o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import nan
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from provery.core.errors import ProveryError
@@ -65,49 +65,93 @@ class StreamCollector(Collector):
         return generate_latest(registry).decode()
 
     def _upstream(self, record: Record) -> Iterator[Metric]:
-        for name, text, value in (
-            ("last_check_timestamp_seconds", "Timestamp of the last look for due periods", record.last_check),
-            ("last_run_timestamp_seconds", "Timestamp of the end of the last proof run", record.last_run),
-            ("last_run_duration_seconds", "Duration of the last proof run in seconds", record.last_run_s),
-            ("last_run_status", "Status of the last proof run (0=success, 1=error)", record.last_run_status),
-            ("current_period", "The target period being processed", float(record.current_period)),
+        """The series of the upstream daemon, under its names."""
+        chain = {"chain": self._chain}
+        yield gauge(
+            "prover_daemon_last_check_timestamp_seconds",
+            "Timestamp of the last look for due periods",
+            [(chain, record.last_check)],
+        )
+        yield gauge(
+            "prover_daemon_last_run_timestamp_seconds",
+            "Timestamp of the end of the last proof run",
+            [(chain, record.last_run)],
+        )
+        yield gauge(
+            "prover_daemon_last_run_duration_seconds",
+            "Duration of the last proof run in seconds",
+            [(chain, record.last_run_s)],
+        )
+        yield gauge(
+            "prover_daemon_last_run_status",
+            "Status of the last proof run (0=success, 1=error)",
+            [(chain, record.last_run_status)],
+        )
+        yield gauge(
+            "prover_daemon_current_period",
+            "The target period being processed",
+            [(chain, record.current_period)],
+        )
+        sizes: list[tuple[dict[str, str], float]] = []
+        for period, names in (
+            (record.current_period, NEXT_FILES),
+            (record.current_period - 1, CURRENT_FILES),
         ):
-            yield _gauge(f"prover_daemon_{name}", text, ["chain"], {(self._chain,): value})
-        target = record.current_period
-        sizes: dict[tuple[str, ...], float] = {}
-        for period, names in ((target, NEXT_FILES), (target - 1, CURRENT_FILES)):
             found = self._sizes(period)
-            for name in names:
-                sizes[(self._chain, str(period), name)] = float(found.get(name, -1))
-        text = "Size of period files in bytes (-1 if missing)"
-        yield _gauge("prover_daemon_file_size_bytes", text, ["chain", "period", "file"], sizes)
+            sizes += [({**chain, "period": str(period), "file": n}, found.get(n, -1)) for n in names]
+        yield gauge("prover_daemon_file_size_bytes", "Size of period files in bytes (-1 if missing)", sizes)
 
     def _own(self, record: Record) -> Iterator[Metric]:
-        risk, stream = self._risk(), (self._stream,)
+        risk, of = self._risk(), {"stream": self._stream}
         at_risk = risk is not None and risk.at_risk
-        for name, text, value in (
-            ("period_at_risk", "1 when the next period may begin without its proof", float(at_risk)),
-            ("boundary_seconds", "Seconds until the next period begins", risk.left_s if risk else nan),
-            (
-                "expected_seconds",
-                "Seconds that a period is expected to take",
-                risk.expected_s if risk else nan,
-            ),
-            ("periods_due", "Periods without a valid proof at the last look", float(record.due)),
-            ("stored_invalid", "Periods whose stored proof did not hold", float(len(record.invalid))),
-        ):
-            yield _gauge(f"provery_beacon_{name}", text, ["stream"], {stream: value})
-        for name, text, count in (
-            ("published", "Periods published", record.published),
-            ("replaced", "Stored proofs found invalid", record.replaced),
-            ("node_disagreements", "Contradictions between beacon nodes", record.disagreements),
-            ("verification_failures", "Finished proofs that did not verify", record.rejected),
-            ("failures", "Periods that ended without a proof", record.failed),
-            ("failed_checks", "Looks that found no usable beacon node", record.failed_checks),
-        ):
-            family = CounterMetricFamily(f"provery_beacon_{name}", text, labels=["stream"])
-            family.add_metric(stream, count)
-            yield family
+        yield gauge(
+            "provery_beacon_period_at_risk",
+            "1 when the next period may begin without its proof",
+            [(of, at_risk)],
+        )
+        yield gauge(
+            "provery_beacon_boundary_seconds",
+            "Seconds until the next period begins",
+            [(of, risk.left_s if risk else nan)],
+        )
+        yield gauge(
+            "provery_beacon_expected_seconds",
+            "Seconds that a period is expected to take",
+            [(of, risk.expected_s if risk else nan)],
+        )
+        yield gauge(
+            "provery_beacon_periods_due",
+            "Periods without a valid proof at the last look",
+            [(of, record.due)],
+        )
+        yield gauge(
+            "provery_beacon_stored_invalid",
+            "Periods whose stored proof did not hold",
+            [(of, len(record.invalid))],
+        )
+        yield counter("provery_beacon_published_total", "Periods published", of, record.published)
+        yield counter("provery_beacon_replaced_total", "Stored proofs found invalid", of, record.replaced)
+        yield counter(
+            "provery_beacon_node_disagreements_total",
+            "Contradictions between beacon nodes",
+            of,
+            record.disagreements,
+        )
+        yield counter(
+            "provery_beacon_verification_failures_total",
+            "Finished proofs that did not verify",
+            of,
+            record.rejected,
+        )
+        yield counter(
+            "provery_beacon_failures_total", "Periods that ended without a proof", of, record.failed
+        )
+        yield counter(
+            "provery_beacon_failed_checks_total",
+            "Looks that found no usable beacon node",
+            of,
+            record.failed_checks,
+        )
 
     def _sizes(self, period: int) -> dict[str, int]:
         try:
@@ -125,8 +169,16 @@ def write_textfile(path: Path, collector: StreamCollector) -> None:
     write_atomically(path, collector.text())
 
 
-def _gauge(name: str, text: str, labels: list[str], values: dict[tuple[str, ...], float]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for label_values, value in values.items():
-        family.add_metric(label_values, value)
+def gauge(name: str, text: str, values: Iterable[tuple[Mapping[str, str], float]]) -> Metric:
+    """A gauge with its samples: labels and value of each."""
+    family = Metric(name, text, "gauge")
+    for labels, value in values:
+        family.add_sample(name, dict(labels), float(value))
+    return family
+
+
+def counter(name: str, text: str, labels: Mapping[str, str], value: float) -> Metric:
+    """A counter with its one sample."""
+    family = Metric(name.removesuffix("_total"), text, "counter")
+    family.add_sample(name, dict(labels), float(value))
     return family
