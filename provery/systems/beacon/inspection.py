@@ -7,14 +7,21 @@ directories of the upstream daemon have no manifest: there the proof decides.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from provery.core.errors import InvalidInput, ProofRejected, ProveryError
+from provery.core.errors import (
+    ConfigurationError,
+    InvalidInput,
+    InvalidKey,
+    ProverCrashed,
+    ProveryError,
+    ResourceExhausted,
+    TransientError,
+)
 from provery.core.ports import Statement, StatementProver
 from provery.core.types import Json, Unit
 from provery.systems.beacon import syncfile
@@ -22,11 +29,14 @@ from provery.systems.beacon.spec import Chain
 from provery.systems.beacon.store import MANIFEST, PROOFS, Entry, PeriodStore, digest
 from provery.systems.beacon.witness import STATEMENT_FILES, SYNC, UPDATE, attested_period, circuit_name
 
-log = logging.getLogger(__name__)
 FRESH_S = 86_400.0
 """Seconds for which files that have not changed since are taken for what they were."""
 UPDATE_LIMIT = 4 * 2**20
 _PUBLIC, _PERIOD_AT = "zk_pub.bin", 64
+MAKERS = {"native_proof.bin": ("native",), "zk_proof_g16.bin": ("sp1-network", "command")}
+"""Proof file → the provers that make such."""
+LEAST = {"zk_proof_g16.bin": 260, "zk_pub.bin": 72, "native_proof.bin": 1}
+"""Bytes: selector and eight field elements; two roots and a period."""
 
 
 class Standing(StrEnum):
@@ -93,6 +103,7 @@ class Inspector:
             return Verdict(Standing.ABSENT)
         try:
             manifest = await asyncio.to_thread(self._manifest, period, sizes)
+            _check_sizes(period, sizes)
             await asyncio.to_thread(self._about, period, sizes)
         except InvalidInput as error:
             return Verdict(Standing.INVALID, str(error))
@@ -147,26 +158,31 @@ class Inspector:
         return path.read_bytes()
 
     async def _proof(self, period: int, names: Sequence[str], manifest: dict[str, Json] | None) -> Verdict:
+        """Ask whoever can check the proof; who made it, where a manifest says so, else by the files' names."""
         statement, proof = self._statement(period, names, manifest or {})
-        maker = str(manifest.get("prover")) if manifest else ""
-        candidates = [maker] if maker in self._statements else [*self._preferred, *self._statements]
-        if maker and maker not in self._statements:
-            return Verdict(Standing.UNCHECKED, f"nothing here checks proofs of {maker}")
-        refused: list[str] = []
-        unable: list[str] = []
-        for name in dict.fromkeys(name for name in candidates if name in self._statements):
+        makers = [str(manifest.get("prover"))] if manifest else _makers(names, self._preferred)
+        refused, unable = [], []
+        for name in makers:
+            if name not in self._statements:
+                unable.append(f"no prover {name} is here")
+                continue
             try:
                 await self._statements[name].verify(statement, proof)
-            except (ProofRejected, InvalidInput) as error:
-                # Only the maker's own check is a verdict; to another prover's the files may just be foreign.
-                known = isinstance(error, ProofRejected) or bool(maker)
-                (refused if known else unable).append(f"{name}: {error}")
+            except (
+                InvalidKey,
+                ConfigurationError,
+                TransientError,
+                ProverCrashed,
+                ResourceExhausted,
+            ) as error:
+                unable.append(f"{name}: {error}")
             except ProveryError as error:
-                log.warning("period %d could not be checked: %s", period, error)
-                return Verdict(Standing.UNCHECKED, str(error))
+                refused.append(f"{name}: {error}")
             else:
                 return Verdict(Standing.VALID)
-        return Verdict(Standing.INVALID, "; ".join(refused or unable) or "no prover is there to check it")
+        if refused:
+            return Verdict(Standing.INVALID, "; ".join(refused))
+        return Verdict(Standing.UNCHECKED, "; ".join(unable))
 
     def _statement(
         self, period: int, names: Sequence[str], manifest: Mapping[str, Json]
@@ -187,3 +203,20 @@ class Inspector:
             request_key=f"inspect-{period}",
         )
         return statement, {name: folder / name for name in names if name not in STATEMENT_FILES}
+
+
+def _makers(names: Sequence[str], preferred: Sequence[str]) -> list[str]:
+    """Who may have made the proof files of a directory without a manifest, the stream's own provers first."""
+    found = [prover for file, provers in MAKERS.items() if file in names for prover in provers]
+    return sorted(found, key=lambda prover: prover not in preferred)
+
+
+def _check_sizes(period: int, sizes: Mapping[str, int]) -> None:
+    """What is too short to be a proof needs nobody to check it."""
+    for name, least in LEAST.items():
+        if sizes.get(name, least) < least:
+            raise InvalidInput(
+                f"{name} of period {period} is truncated",
+                value=sizes[name],
+                expected=f"{least} bytes or more",
+            )

@@ -36,7 +36,7 @@ def plan_for(
         fairness: Names the backfill that the unit belongs to.
     """
     first, *others = settings.provers
-    pinned, queue = pin(keys), settings.prove_queue
+    pinned, queue = pin(keys), settings.queue
     large = CPU_LARGE if queue == CPU else ""
 
     def heavy(stage: Stage, fallbacks: tuple[str, ...] = ()) -> StagePlan:

@@ -29,6 +29,8 @@ UPSTREAM = {
     "prometheus_file": "PROMETHEUS_FILE",
 }
 """Field → the upstream daemon's name of it."""
+REMOTE = frozenset({"sp1-network"})
+"""Provers that compute elsewhere: here they only wait."""
 RECURSIVE = frozenset({"sp1-network", "command"})
 """Provers whose proof of a period continues that of the period before."""
 
@@ -58,8 +60,8 @@ class BeaconSettings(BaseModel):
     """Root of a trusted block, 0x and 64 hex digits; committees of later periods are followed from it."""
     genesis_root: str = ""
     """Genesis validators root that a development chain must have; empty: whatever its node says."""
-    prove_queue: str = CPU
-    """Queue of prove and compress."""
+    prove_queue: str = ""
+    """Queue of prove and compress; empty: io where the first prover waits for others, else cpu."""
     memory_mb: int = Field(0, ge=0)
     """Memory cap of a prover's process; 0: the worker's default."""
     timeout_s: float = Field(7_200.0, gt=0)
@@ -72,7 +74,7 @@ class BeaconSettings(BaseModel):
     @field_validator("prove_queue")
     @classmethod
     def _queue(cls, value: str) -> str:
-        if value not in (IO, CPU, CPU_LARGE, GPU):
+        if value not in ("", IO, CPU, CPU_LARGE, GPU):
             raise ValueError(f"expected one of {IO}, {CPU}, {CPU_LARGE}, {GPU}")
         return value
 
@@ -103,6 +105,11 @@ class BeaconSettings(BaseModel):
         if value and not (value.isascii() and value.replace(".", "", 1).isdigit()):
             raise ValueError("expected a decimal number")
         return value
+
+    @property
+    def queue(self) -> str:
+        """Queue of prove and compress."""
+        return self.prove_queue or (IO if self.provers[0] in REMOTE else CPU)
 
     @property
     def recursive(self) -> bool:

@@ -95,6 +95,11 @@ def test_a_stream_needs_a_usable_name() -> None:
 # ---------------------------------------------------------------- plans
 
 
+def test_a_prover_elsewhere_only_waits_here() -> None:
+    assert load("x", PROVERY_BEACON_PROVERS="sp1-network,native").queue == "io"
+    assert load("x", PROVERY_BEACON_PROVERS="native,sp1-network").queue == "cpu"
+
+
 def test_where_the_stages_run() -> None:
     plan = plan_for(load("x", PROVERY_BEACON_PROVE_QUEUE="gpu"), {"native": "k"}, compresses=False)
     assert [(s.stage.value, s.queue) for s in plan.stages] == [

@@ -15,7 +15,9 @@ import pytest
 from provery.core.errors import (
     ConfigurationError,
     InvalidInput,
+    InvalidKey,
     OutOfTurn,
+    ProofRejected,
     ProverCrashed,
     ResourceExhausted,
     SourceUnavailable,
@@ -213,6 +215,42 @@ async def test_a_key_that_changed_makes_the_period_due(
         assert await it.look() == {"6": UnitStatus.DONE}
     assert other.proved == ["6"]
     assert read(tmp_path / "store/6/manifest.json")["verifying_key"] == other.key
+
+
+async def test_the_daemons_proofs_are_left_alone_until_they_can_be_checked(
+    tmp_path: Path, node: ChainNode, prover: Signer
+) -> None:
+    """An operator who comes from the daemon must not lose proofs to a setting that is still missing."""
+    public = bytes(64) + (6).to_bytes(8, "little") + bytes(64)
+    folder = tmp_path / "store/6"
+    folder.mkdir(parents=True)
+    (folder / "zk_proof_g16.bin").write_bytes(bytes(260))
+    (folder / "zk_pub.bin").write_bytes(public)
+    async with over(tmp_path, node, provers=(prover,)) as it:
+        assert await it.due() == [], "no SP1 prover is here"
+    unset, strict = Signer("sp1-network"), Signer("sp1-network")
+
+    async def no_key(*args: object) -> dict[str, str]:
+        raise InvalidKey("no SP1 program is known")
+
+    unset.verify = no_key  # type: ignore[method-assign, assignment]
+    async with over(tmp_path, node, provers=(prover, unset)) as it:
+        assert await it.due() == [], "its program is not configured"
+    (folder / "zk_proof_g16.bin").write_bytes(bytes(259))
+    async with over(tmp_path, node, provers=(prover, unset)) as it:
+        assert len(await it.due()) == 1, "what is truncated needs no key"
+    (folder / "zk_proof_g16.bin").write_bytes(bytes(260))
+
+    async def refuse(*args: object) -> dict[str, str]:
+        raise ProofRejected("the pairing does not hold")
+
+    strict.verify = refuse  # type: ignore[method-assign, assignment]
+    async with over(tmp_path, node, provers=(prover, strict)) as it:
+        assert await it.look() == {"6": UnitStatus.DONE}
+    assert not (folder / "zk_proof_g16.bin").exists()
+    assert (
+        "the pairing does not hold" in next((tmp_path / "store/.replaced").glob("6-*/reason.txt")).read_text()
+    )
 
 
 async def test_what_nobody_can_check_now_is_left_alone(
