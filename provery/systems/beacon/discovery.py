@@ -62,10 +62,12 @@ async def discover(stream: Stream, ledger: Ledger, first: int | None, last: int 
             log.warning("%s: %d periods are due, %d are taken now", stream.id, len(due), LOOK)
             due = [*due[: LOOK - 1], due[-1]]
     name = f"{stream.id}/{first}-{last}" if backfill else ""
-    works = []
+    works, keys = [], Keys(stream)
     for period in due:
         priority = OLD if backfill else URGENT if period == newest else LIVE
-        works.append(await work_of(stream, period, ledger=ledger, priority=priority, fairness=name[-64:]))
+        works.append(
+            await work_of(stream, period, keys, ledger=ledger, priority=priority, fairness=name[-64:])
+        )
     await stream.show()
     return works
 
@@ -90,9 +92,30 @@ async def target(stream: Stream) -> int:
     return finality.finalized.epoch // chain.preset.epochs_per_period + 1
 
 
+class Keys:
+    """Verifying keys of a stream's provers, asked for once per circuit.
+
+    Args:
+        stream: Whose.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.provers = {name: stream.prover(name) for name in stream.settings.provers}
+        self._found: dict[str, dict[str, str]] = {}
+
+    async def of(self, circuit: str) -> dict[str, str]:
+        """Digest by prover, in the provers' order."""
+        if circuit not in self._found:
+            self._found[circuit] = {
+                name: await prover.verifying_key(circuit) for name, prover in self.provers.items()
+            }
+        return self._found[circuit]
+
+
 async def work_of(
     stream: Stream,
     period: int,
+    keys: Keys,
     *,
     ledger: Ledger | None = None,
     priority: int = LIVE,
@@ -103,6 +126,7 @@ async def work_of(
     Args:
         stream: Its stream.
         period: The period.
+        keys: Of the stream's provers.
         ledger: Where given, a unit that is done gets a plan that publishes it again.
         priority: Among the units that wait.
         fairness: Names the backfill it belongs to.
@@ -117,13 +141,10 @@ async def work_of(
         raise InvalidInput(
             f"{chain.name} has no proof of that period", value=period, expected=f">= {first_period(chain)}"
         )
-    circuit = circuit_name(chain, period)
-    provers = {name: stream.prover(name) for name in stream.settings.provers}
-    keys = {name: await prover.verifying_key(circuit) for name, prover in provers.items()}
     plan = plan_for(
         stream.settings,
-        keys,
-        compresses=any(prover.compresses for prover in provers.values()),
+        await keys.of(circuit_name(chain, period)),
+        compresses=any(prover.compresses for prover in keys.provers.values()),
         priority=priority,
         fairness=fairness,
     )

@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -152,7 +153,7 @@ class PeriodStore:
                     return manifest
                 had = before.get("files") if before else None
                 owned |= set(had) if isinstance(had, dict) else set()
-            shutil.rmtree(making, ignore_errors=True)  # left by a process that was killed here
+            _remove(making)  # left by a process that was killed here
             making.mkdir(parents=True)
             for name, path in files.items():
                 shutil.copyfile(path, making / name)
@@ -174,7 +175,7 @@ class PeriodStore:
     def _put_aside(self, period: int, old: Path, reason: str) -> None:
         """Keep what was replaced, unless nothing of a proof was in it."""
         if not any((old / name).exists() for name in OURS):
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
             return
         kept = self.root / ".replaced"
         kept.mkdir(exist_ok=True)
@@ -206,13 +207,23 @@ def digest(path: Path) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Replace a small file: readers see the old text or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text)
-    beside.replace(path)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        beside.write_text(text)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _described(path: Path) -> dict[str, Json]:
     return {"size": path.stat().st_size, "sha256": digest(path)}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is(path: Path, described: Json) -> bool:

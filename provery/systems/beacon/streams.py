@@ -24,6 +24,8 @@ from provery.systems.beacon.status import Status
 from provery.systems.beacon.store import PeriodStore
 
 log = logging.getLogger(__name__)
+AGAIN_S = 600.0
+"""Seconds after which a risk that stands is logged again."""
 
 
 class Stream:
@@ -52,6 +54,7 @@ class Stream:
         self._nodes: BeaconNodes | None = None
         self._inspector: Inspector | None = None
         self._reading = asyncio.Lock()
+        self._told: tuple[int, float] | None = None
 
     @property
     def id(self) -> str:
@@ -187,12 +190,20 @@ class Stream:
     async def show(self) -> None:
         """Write the textfile, and say so where a period is at risk."""
         risk = await asyncio.to_thread(self.risk)
-        if risk is not None and risk.at_risk:
+        if risk is not None and risk.at_risk and self._tell(risk.period):
             log.error("%s: period at risk: %s", self.id, risk)
         try:
             await asyncio.to_thread(write_textfile, self.settings.prometheus_file, self.collector)
         except OSError as error:  # figures are no reason to fail a stage
             log.error("%s: %s cannot be written: %s", self.id, self.settings.prometheus_file, error)
+
+    def _tell(self, period: int) -> bool:
+        """Whether it is time to say again that a period is at risk."""
+        last, now = self._told, time.monotonic()
+        if last is not None and last[0] == period and now - last[1] < AGAIN_S:
+            return False
+        self._told = (period, now)
+        return True
 
     async def _drop(self) -> None:
         nodes, self._nodes, self._inspector = self._nodes, None, None

@@ -99,6 +99,7 @@ async def work_for(stream: str, request: dict[str, Json], deps: Deps) -> Work:
         raise InvalidInput("not a request for a period", value=sorted(request), expected='{"period": 1602}')
     streams = Streams.of(deps)
     try:
-        return await discovery.work_of(streams.get(stream), period)
+        found = streams.get(stream)
+        return await discovery.work_of(found, period, discovery.Keys(found))
     finally:
         await streams.close()

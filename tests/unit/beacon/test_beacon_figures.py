@@ -159,7 +159,10 @@ async def test_a_risk_is_told(
     monkeypatch.setattr("provery.systems.beacon.streams.time.time", lambda: begins - 300.0)
     with caplog.at_level(logging.ERROR):
         await stream.show()
-    assert "period 1602 begins in 300 s without its proof" in caplog.text
+        await stream.show()
+    assert caplog.text.count("period 1602 begins in 300 s without its proof") == 1, (
+        "once in a while is enough"
+    )
     assert values((tmp_path / "p.prom").read_text())["provery_beacon_period_at_risk"] == 1
     (tmp_path / "store/1602").mkdir(parents=True)
     (tmp_path / "store/1602/zk_proof_g16.bin").write_bytes(b"proof")

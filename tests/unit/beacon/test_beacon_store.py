@@ -108,6 +108,17 @@ def test_a_directory_without_a_proof_is_filled_without_a_trace(tmp_path: Path) -
     assert not (tmp_path / "store/.replaced").exists()
 
 
+def test_something_else_in_a_periods_place_gives_way(tmp_path: Path) -> None:
+    store = PeriodStore(tmp_path / "store")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/7").write_text("a file")
+    for number in range(2):
+        store.publish(
+            7, given(tmp_path / f"in{number}", native_proof__bin=b"proof"), {"n": number}, reason="x"
+        )
+        check_whole(store, 7)
+
+
 def test_only_periods_count(tmp_path: Path) -> None:
     for name in ("7", "07", "-1", "x", "7.old", ".provery", "99999999999999"):
         (tmp_path / name).mkdir()
