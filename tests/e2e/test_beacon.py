@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import json
 import os
@@ -23,8 +24,12 @@ from provery.client import Schedules
 from provery.core.errors import ProverCrashed
 from provery.core.ports import Statement
 from provery.core.types import Unit, UnitStatus
+from provery.systems.beacon.chains import MAINNET
+from provery.systems.beacon.inspection import Inspector, Standing
+from provery.systems.beacon.store import PeriodStore
 from provery.systems.beacon.system import work_for
-from tests.support.beacon import recorded
+from tests.support.beacon import devnet, devnet_updates, recorded
+from tests.support.beacon_bench import bench
 from tests.support.beacon_chain import ChainNode, checkpoints, environment, nodes, published, read
 from tests.support.beacon_server import Asked, FakeNode, Reply, serving
 from tests.support.engine import SPECS, Engine, engine
@@ -32,6 +37,7 @@ from tests.support.statements import Signer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 NATIVE = importlib.util.find_spec("provery.provers.statements") is not None
+SP1 = NATIVE and importlib.util.find_spec("provery.provers.sp1_groth16") is not None
 
 
 @asynccontextmanager
@@ -185,8 +191,6 @@ async def test_a_recorded_devnet_period_is_proved_natively(
     server: WorkflowEnvironment, tmp_path: Path
 ) -> None:
     """A real chain's update, the real prover, keys made on the way."""
-    from tests.support.beacon import devnet, devnet_updates
-
     node = FakeNode(devnet(), dict(enumerate(devnet_updates())))
 
     def behaviour(asked: Asked) -> Reply | None:
@@ -215,3 +219,39 @@ async def test_a_recorded_devnet_period_is_proved_natively(
             rows = await attempts(made, "recorded", 4)
     assert [row["outcome"] for row in rows if row["stage"] == "prove"] == ["done"]
     assert list(published(tmp_path)) == ["4"]
+
+
+# ---------------------------------------------------------------- the daemon's own proofs
+
+
+@pytest.mark.skipif(not SP1, reason="the check of SP1 proofs is not in this tree")
+async def test_the_daemons_directories_hold_and_no_others(tmp_path: Path) -> None:
+    """Real proofs of mainnet in the layout that the daemon left: valid as they are, due when one byte is off."""
+    program = recorded("sp1/program.txt").decode().strip()
+    env = {**environment("http://127.0.0.1:9", tmp_path), "CHAIN": "mainnet", "PROVERY_SP1_PROGRAM": program}
+    made = importlib.import_module("provery.provers.statements")
+    for period in (1600, 1601):
+        folder = tmp_path / "store" / str(period)
+        folder.mkdir(parents=True)
+        (folder / "sync.ssz").write_bytes(recorded(f"mainnet/sync_{period}.ssz"))
+        (folder / "zk_pub.bin").write_bytes(recorded(f"mainnet/public_values_{period}.bin"))
+        (folder / "zk_proof_g16.bin").write_bytes(recorded(f"sp1/proof_{period}.bin"))
+    async with bench(tmp_path, env, {}) as it:
+        provers = made.build_statement_provers(env, tmp_path, it.deps.ledger, 1)
+        inspector = Inspector(PeriodStore(tmp_path / "store"), MAINNET, provers, ("native",))
+        try:
+            for period in (1600, 1601):
+                verdict = await inspector.verdict(period)
+                assert verdict.standing is Standing.VALID, verdict.reason
+                for name in ("zk_proof_g16.bin", "zk_pub.bin"):
+                    path = tmp_path / "store" / str(period) / name
+                    good = path.read_bytes()
+                    for at in (0, 5, len(good) // 2, len(good) - 1):
+                        path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+                        verdict = await inspector.verdict(period)
+                        assert verdict.standing is Standing.INVALID, (name, at)
+                    path.write_bytes(good)
+                assert (await inspector.verdict(period)).standing is Standing.VALID
+        finally:
+            for prover in provers.values():
+                await prover.close()
