@@ -35,6 +35,8 @@ UPDATE_LIMIT = 4 * 2**20
 _PUBLIC, _PERIOD_AT = "zk_pub.bin", 64
 MAKERS = {"native_proof.bin": ("native",), "zk_proof_g16.bin": ("sp1-network", "command")}
 """Proof file → the provers that make such."""
+ANY_ANCHOR = "any"
+"""Statement parameter ``anchor``: a stored proof may continue a chain of proofs that began anywhere."""
 LEAST = {"zk_proof_g16.bin": 260, "zk_pub.bin": 72, "native_proof.bin": 1}
 """Bytes: selector and eight field elements; two roots and a period."""
 
@@ -198,6 +200,7 @@ class Inspector:
                 "chain": self._chain.name,
                 "period": str(period),
                 "previous_period": str(period - 1),
+                "anchor": ANY_ANCHOR,
                 **({"verifying_key": str(key)} if key else {}),
             },
             request_key=f"inspect-{period}",
