@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from provery.core.errors import ConfigurationError, InvalidInput, ProveryError, SourceUnavailable
 from provery.core.redact import redact
-from provery.core.types import Json
 from provery.systems.beacon import wire
 from provery.systems.beacon.agreement import (
     Disagreement,
@@ -291,26 +290,6 @@ class BeaconNodes:
             f"no beacon node of {self.chain.name} gave {what}: " + " | ".join(failures.values()),
             action="check the nodes; it is tried again later",
         )
-
-
-async def read_chain_data(url: str, limits: Limits | None = None) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Configuration and genesis of a trusted node's chain, for ``chains.chain_from_config``.
-
-    Raises:
-        SourceUnavailable: it did not answer.
-        InvalidInput: its answer is malformed.
-    """
-    node = BeaconNode(url, limits)
-    try:
-        found = []
-        for path in ("/eth/v1/config/spec", "/eth/v1/beacon/genesis"):
-            answer = await node.get(path, accept=JSON, limit=4 * SMALL)
-            if not answer.ok:
-                raise node.unavailable(path, f"status {answer.status} {wire.error_text(answer.body)}".strip())
-            found.append(wire.read_data(answer.body))
-        return found[0], found[1]
-    finally:
-        await node.close()
 
 
 def _listed(periods: set[int]) -> str:

@@ -12,11 +12,12 @@ from provery.core.errors import ConfigurationError, InvalidInput, SourceUnavaila
 from provery.core.ports import Deps, StatementProver
 from provery.core.types import Json
 from provery.systems.beacon.agreement import Disagreement
+from provery.systems.beacon.chaindata import read_chain_data
 from provery.systems.beacon.chains import CHAINS, chain_from_config
 from provery.systems.beacon.http import Limits, public_name
 from provery.systems.beacon.inspection import Inspector
 from provery.systems.beacon.metrics import StreamCollector, write_textfile
-from provery.systems.beacon.nodes import BeaconNodes, read_chain_data
+from provery.systems.beacon.nodes import BeaconNodes
 from provery.systems.beacon.risk import Risk, assess, next_boundary
 from provery.systems.beacon.settings import BeaconSettings
 from provery.systems.beacon.spec import Chain

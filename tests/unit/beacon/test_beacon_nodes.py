@@ -16,11 +16,12 @@ import pytest
 from provery.core.errors import ConfigurationError, InvalidInput, SourceUnavailable
 from provery.core.redact import redact
 from provery.systems.beacon import wire
+from provery.systems.beacon.chaindata import read_chain_data
 from provery.systems.beacon.chains import MAINNET, SEPOLIA, chain_from_config
 from provery.systems.beacon.checks import Follower
 from provery.systems.beacon.http import BeaconNode, Limits
 from provery.systems.beacon.model import Update
-from provery.systems.beacon.nodes import BeaconNodes, read_chain_data
+from provery.systems.beacon.nodes import BeaconNodes
 from provery.systems.beacon.updates import MOST_REQUESTS
 from tests.support.beacon import devnet, devnet_updates, mainnet_bootstrap, mainnet_updates, recorded
 from tests.support.beacon_server import JSON, SSZ, Asked, Behaviour, FakeNode, Reply, serving
