@@ -9,6 +9,7 @@ from types import ModuleType
 from provery.core.errors import ConfigurationError
 
 SYSTEMS: dict[str, str] = {
+    "beacon": "provery.systems.beacon",
     "queue": "provery.systems.queue",
 }
 """System name → module with ``build(deps) -> System`` and, where it has one, an ingress and routes."""

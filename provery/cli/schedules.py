@@ -19,8 +19,10 @@ from provery.client.schedules import CATCHUP_WINDOW
 from provery.core.controls import FOLLOW_STREAM, FollowInput
 from provery.core.errors import InvalidInput
 from provery.core.queues import ORCHESTRATE, task_queue
+from provery.registry import load
 
 app = typer.Typer(help="Follow streams: look for due units again and again.", no_args_is_help=True)
+_ORDINALS = re.compile(r"([0-9]{1,15})\.\.([0-9]{1,15})")
 _SPAN = re.compile(r"(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s?)?")
 
 
@@ -58,7 +60,9 @@ def show(stream: StreamArgument, json_: JsonOption = False, print_temporal: Prin
 @app.command()
 def create(
     stream: StreamArgument,
-    every: Annotated[str, typer.Option(help="Time between looks: 90s, 10m, 1h30m.")] = "",
+    every: Annotated[
+        str, typer.Option(help="Time between looks: 90s, 10m, 1h30m. Some systems have one by themselves.")
+    ] = "",
     cron: Annotated[str, typer.Option(help="Cron expression in UTC, instead of --every.")] = "",
     parallel: Annotated[int, typer.Option(min=1, max=1_000, help="Units in progress at a time.")] = 8,
     jitter: Annotated[str, typer.Option(help="Random delay of each look.")] = "",
@@ -72,6 +76,7 @@ def create(
     JSON: as for `schedule show`.
     """
     system, name = parse_stream(stream)
+    every = every or ("" if cron else usual(system, name))
 
     async def make(schedules: Schedules, system: str, name: str) -> None:
         await schedules.create(
@@ -193,23 +198,24 @@ def delete(stream: StreamArgument, json_: JsonOption = False, print_temporal: Pr
 
 def backfill_units(
     stream: StreamArgument,
-    first: Annotated[int, typer.Argument(min=0, help="First ordinal.")],
-    last: Annotated[int, typer.Argument(min=0, help="Last ordinal, included.")],
+    first: Annotated[str, typer.Argument(help="First ordinal, or a range: 1600..1610.")],
+    last: Annotated[str, typer.Argument(help="Last ordinal, included; none after a range.")] = "",
     parallel: Annotated[int, typer.Option(min=1, max=1_000, help="Units in progress at a time.")] = 8,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until every unit has ended.")] = False,
     json_: JsonOption = False,
     print_temporal: PrintTemporal = False,
 ) -> None:
-    """Prove the units of a stream with these ordinals; those done already are not done again.
+    """Prove the units of a stream with these ordinals, both included; those done already are not done again.
 
     JSON: {"workflow_id", "run_id", "ui", "result": {unit's workflow id: "done|…"} | null}
     """
     system, name = parse_stream(stream)
+    lowest, highest = ordinals(first, last)
 
     async def go(session: Session) -> dict[str, str] | None:
         client = await session.client()
         workflow_id, run_id = await Schedules(client, session.env).backfill_units(
-            system, name, first, last, parallel
+            system, name, lowest, highest, parallel
         )
         if print_temporal:
             equivalents.show(*equivalents.for_history(session.env, workflow_id, run_id))
@@ -231,6 +237,20 @@ def backfill_units(
         raise typer.Exit(3)
 
 
+def ordinals(first: str, last: str = "") -> tuple[int, int]:
+    """Read ``1600 1610`` or ``1600..1610``.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    match = _ORDINALS.fullmatch(f"{first}..{last}" if last else first)
+    if match is None:
+        raise InvalidInput(
+            "not a range of ordinals", value=f"{first} {last}".strip(), expected="FIRST LAST or FIRST..LAST"
+        )
+    return int(match[1]), int(match[2])
+
+
 def duration(text: str) -> timedelta:
     """Read ``90s``, ``10m``, ``1h30m``, ``2d`` or seconds.
 
@@ -248,6 +268,12 @@ def duration(text: str) -> timedelta:
     if not found:
         raise InvalidInput("not a duration", value=text, expected="such as 90s, 10m, 1h30m or 2d")
     return found
+
+
+def usual(system: str, stream: str) -> str:
+    """The time between looks that a system's own settings ask for; empty where it has none."""
+    asked = getattr(load(system, os.environ), "look_every_s", None)
+    return f"{round(asked(stream, os.environ))}s" if asked is not None else ""
 
 
 async def _nothing() -> None:

@@ -7,6 +7,7 @@
     │   ├── SourceUnavailable       where inputs come from did not answer
     │   ├── SinkUnavailable         where results go did not answer
     │   ├── ProverUnavailable       a proving service did not answer
+    │   ├── OutOfTurn               another unit has to go first
     │   └── HandedBack              a draining worker returned the stage unfinished
     ├── ArtifactError             an input artifact is unusable; the stage that made it runs again
     │   ├── ArtifactMissing         a recorded artifact is gone
@@ -106,6 +107,10 @@ class SinkUnavailable(TransientError):
 
 class ProverUnavailable(TransientError):
     """A proving service did not answer, or not clearly enough to go on."""
+
+
+class OutOfTurn(TransientError):
+    """Another unit has to go first, and is under way."""
 
 
 class HandedBack(TransientError):

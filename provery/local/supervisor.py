@@ -22,7 +22,7 @@ from provery.client import Schedules, connect
 from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.queues import ORCHESTRATE, PREFIX_VARIABLE
 from provery.local import ROOT, toolchain
-from provery.local.config import Topology, dotted
+from provery.local.config import Stream, Topology, dotted
 from provery.local.process import Process, answers, port_taken, unless_stopped
 from provery.local.servers import LocalServer, PostgresServer, RedisServer, S3Server, TemporalServer
 from provery.local.shipped import register_shipped
@@ -167,9 +167,7 @@ class Supervisor:
         return env
 
     def _workers(self) -> list[WorkerProcess]:
-        settings: dict[str, str] = {}
-        for stream in reversed(self.topology.streams):
-            settings |= stream.env  # the first stream of a system wins
+        settings = stream_settings(self.topology.streams)
         port = self.topology.metrics_port
         workers = []
         for name, queue in self.topology.queues.items():
@@ -326,6 +324,32 @@ class Supervisor:
 
     def _write(self) -> None:
         write_state(self.home, self.state())
+
+
+def stream_settings(streams: Sequence[Stream]) -> dict[str, str]:
+    """Settings of all streams, for workers that serve them all.
+
+    A system's only stream has its variables as they are. Several of one system have them under
+    ``PROVERY_<SYSTEM>_<STREAM>_<NAME>`` too, and their names in ``PROVERY_<SYSTEM>_STREAMS``; where a system knows only
+    the plain names, its first stream wins.
+    """
+    settings: dict[str, str] = {}
+    for stream in reversed(streams):
+        settings |= stream.env
+    for system in {stream.system for stream in streams}:
+        mine = [stream for stream in streams if stream.system == system]
+        if len(mine) < 2:
+            continue
+        prefix = f"PROVERY_{_variable(system)}_"
+        settings[f"{prefix}STREAMS"] = ",".join(stream.stream for stream in mine)
+        for stream in mine:
+            for name, value in stream.env.items():
+                settings[f"{prefix}{_variable(stream.stream)}_{name.removeprefix(prefix)}"] = value
+    return settings
+
+
+def _variable(name: str) -> str:
+    return name.upper().replace("-", "_")
 
 
 async def up(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -33,11 +33,13 @@ from provery.core.types import (
 )
 from provery.stores.artifacts import open_store
 from provery.stores.ledger import open_ledger
+from tests.support.beacon_chain import ChainNode, nodes
 from tests.support.queue import MANIFEST, REQUEST, Circuits
+from tests.support.statements import Signer
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(registry.SYSTEMS)
-SAMPLES: dict[str, dict[str, Json]] = {"queue": REQUEST}
+SAMPLES: dict[str, dict[str, Json]] = {"beacon": {"period": 3}, "queue": REQUEST}
 """System → a request that it accepts, for systems with ``work_for``."""
 CIRCUITS = Circuits(MANIFEST)
 """As much of the circuit registry as the samples need."""
@@ -64,12 +66,21 @@ def module(name: str) -> ModuleType:
     return registry.load(name, {})
 
 
+@pytest.fixture(scope="session")
+def source() -> Iterator[dict[str, str]]:
+    """Settings that lead to the sources of systems which look for their units themselves."""
+    with nodes(ChainNode(3)) as url:
+        yield {"RPC_URL": url, "CHAIN": "devnet"}
+
+
 @pytest.fixture
-async def deps(tmp_path: Path) -> AsyncIterator[Deps]:
-    """What workers inject, with real stores and nothing that listens."""
+async def deps(tmp_path: Path, source: dict[str, str]) -> AsyncIterator[Deps]:
+    """What workers inject, with real stores."""
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     artifacts = open_store((tmp_path / "artifacts").as_uri(), cache=tmp_path / "cache", env={})
-    yield Deps(artifacts, ledger, ledger.catalog, CIRCUITS, {}, {"PROVERY_HOME": str(tmp_path)}, tmp_path)
+    env = {"PROVERY_HOME": str(tmp_path), **source}
+    statements = {"native": Signer()}
+    yield Deps(artifacts, ledger, ledger.catalog, CIRCUITS, {}, env, tmp_path, statements)
     await artifacts.close()
     await ledger.close()
 

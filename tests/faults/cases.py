@@ -19,6 +19,10 @@ VICTIMS = (*ROLES, "prover", *SERVERS)
 """Each is killed by SIGKILL and started again."""
 BATCH, UNIT = " of a batch", " of an express unit"
 """Suffixes of a boundary at which small jobs stand in one express activity: several together, or one alone."""
+PERIOD = " of a period"
+"""Suffix of a boundary at which a period of the beacon system stands."""
+NODE = "beacon node"
+"""Not a process of the installation: it answers 503 for a while."""
 
 DRAINED, WITHOUT = " drained", " started without "
 REDELIVERED = "redelivered job"
@@ -53,7 +57,7 @@ class Case:
     @property
     def gate(self) -> str:
         """The boundary without the kind of plan."""
-        return self.boundary.removesuffix(BATCH).removesuffix(UNIT)
+        return self.boundary.removesuffix(BATCH).removesuffix(UNIT).removesuffix(PERIOD)
 
     @property
     def batch(self) -> bool:
@@ -63,7 +67,12 @@ class Case:
     @property
     def express(self) -> bool:
         """Whether all stages run in one activity."""
-        return self.gate != self.boundary
+        return self.boundary.endswith((BATCH, UNIT))
+
+    @property
+    def period(self) -> bool:
+        """Whether it is about the beacon system."""
+        return self.boundary.endswith(PERIOD)
 
     @property
     def drained(self) -> str:
@@ -131,6 +140,13 @@ def _all() -> Iterator[Case]:
     yield from (Case(REDELIVERED, when) for when in (RUNNING, AGAIN, LOCK, FROZEN))
     yield from (Case(UP, boundary) for boundary in (IN_PROVE, IN_PROVE + BATCH))
     yield from (Case(NETWORK, boundary) for boundary in NETWORK_BOUNDARIES)
+    yield Case(NODE, "before-fetch" + PERIOD)
+    for victim in ("worker-io", "worker-orchestrate", "temporal", "postgres", "s3"):
+        yield from (
+            Case(victim, f"{when}-{stage}{PERIOD}")
+            for stage in ("fetch", "submit")
+            for when in ("before", "mid", "after")
+        )
 
 
 _NEEDS = {
@@ -162,6 +178,9 @@ CI = (
     (REDELIVERED, LOCK),
     (NETWORK, "killed between request and record"),
     (NETWORK, "unfulfillable"),
+    (NODE, "before-fetch" + PERIOD),
+    ("worker-io", "mid-fetch" + PERIOD),
+    ("worker-io", "mid-submit" + PERIOD),
 )
 CI_SETTINGS = {"PROVERY_QUEUE_LOCK_MS": "6000", "PROVERY_QUEUE_STALLED_INTERVAL_MS": "1000"}
 """The subset does not wait long for a dead ingress' locks; the matrix does, as production would."""

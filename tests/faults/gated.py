@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from activities.memo import Memo
-from provery.core.ports import StageContext
+from provery.core.ports import StageContext, System
+from provery.systems.beacon.system import BeaconSystem
 from provery.systems.queue.system import QueueSystem
+from tests.support.statements import Signer
+from workers.runtime import Environment
 
 GATES = Path(os.environ["GATES"])
 
@@ -34,11 +37,19 @@ async def gate(name: str) -> None:
 
 def install() -> None:
     """Put the gates around a stage's work and around the memoised step."""
-    compute, succeeded, run_stage = Memo._compute, Memo._succeeded, QueueSystem.run_stage
+    compute, succeeded, system = Memo._compute, Memo._succeeded, Environment.system
 
-    async def gated_run(self: QueueSystem, stage: str, contexts: Sequence[StageContext]) -> Any:
-        await gate(f"before-{stage}")
-        return await run_stage(self, stage, contexts)
+    def gated(run_stage: Any) -> Any:
+        async def gated_run(self: System, stage: str, contexts: Sequence[StageContext]) -> Any:
+            await gate(f"before-{stage}")
+            return await run_stage(self, stage, contexts)
+
+        return gated_run
+
+    def with_prover(self: Environment, name: str) -> System:
+        # Periods are here for their way in and out; a small prover keeps it short.
+        self.deps.statements = {**self.deps.statements, "native": Signer()}
+        return system(self, name)
 
     async def gated_succeeded(self: Memo, context: StageContext, *args: Any) -> Any:
         end = await succeeded(self, context, *args)
@@ -51,7 +62,9 @@ def install() -> None:
             await gate(f"after-{todo[0][0].given.plan.stage.value}")
         return results
 
-    QueueSystem.run_stage = gated_run  # type: ignore[method-assign]
+    QueueSystem.run_stage = gated(QueueSystem.run_stage)  # type: ignore[method-assign]
+    BeaconSystem.run_stage = gated(BeaconSystem.run_stage)  # type: ignore[method-assign]
+    Environment.system = with_prover  # type: ignore[method-assign]
     Memo._succeeded = gated_succeeded  # type: ignore[method-assign, assignment]
     Memo._compute = gated_compute  # type: ignore[method-assign, assignment]
 

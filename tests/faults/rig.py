@@ -23,6 +23,7 @@ from provery.systems.queue.table import JobTable
 from tests.e2e.provers_support import CACHE, MEMBERSHIP, registry
 from tests.faults import processes
 from tests.faults.sight import Sight
+from tests.support.beacon_chain import ChainNode, nodes
 
 ROLES = {
     "worker-orchestrate": ("--queue", "orchestrate"),
@@ -61,6 +62,8 @@ class Rig(Sight):
     """Processes that were killed and not yet started again."""
     keep: bool = False
     """Whether its directory is to stay, for somebody to look into the logs."""
+    node: ChainNode | None = None
+    """The beacon node that its workers ask."""
 
     # gates
 
@@ -137,9 +140,12 @@ async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
     async with AsyncExitStack() as held:
         for server in servers.values():
             await held.enter_async_context(server)
+        node = ChainNode(4)
         env = {
             **temporal.env,
             **s3.env,
+            "RPC_URL": held.enter_context(nodes(node)),
+            "CHAIN": "devnet",
             "GATES": str(home / "gates"),
             "PROVERY_HOME": str(home),
             "PROVERY_LEDGER_URL": postgres.url,
@@ -159,7 +165,7 @@ async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
         table = JobTable(postgres.url)
         held.push_async_callback(table.close)
         workers = {name: Worker(name, args, free_port(), env, home) for name, args in ROLES.items()}
-        made = Rig(ledger, table, redis.url, postgres.url, home, servers, workers)
+        made = Rig(ledger, table, redis.url, postgres.url, home, servers, workers, node=node)
         await made.watch()
         held.push_async_callback(_end, workers.values())
         await asyncio.gather(*(worker.start() for worker in workers.values()))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from provery.systems.beacon.settings import BeaconSettings, variables
 from provery.systems.queue.settings import QueueSettings
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,9 @@ def read_by_the_code() -> frozenset[str]:
         for field, info in QueueSettings.model_fields.items()
         if info.validation_alias is None
     }
+    found |= {
+        variables("x", field, alone=True)[-1] for field in BeaconSettings.model_fields if field != "stream"
+    }
     return frozenset((found | inherited()) - NOT_FOR_PEOPLE)
 
 
@@ -116,6 +120,18 @@ def test_no_variable_is_invented() -> None:
     others = documented() - read_by_the_code() - READ_BY_LIBRARIES
     standard = {"TRACEPARENT", "PATH", "ROOT_ACCESS_KEY", "ROOT_SECRET_KEY"}
     assert {name for name in others - standard if not re.search(rf"\b{name}\b", text)} == set()
+
+
+@pytest.mark.parametrize("field", sorted(set(BeaconSettings.model_fields) - {"stream"}))
+def test_the_beacons_defaults_are_the_documented_ones(field: str) -> None:
+    default = BeaconSettings.model_fields[field].default
+    if default in ("", 0, ()) or not isinstance(default, int | float | tuple):
+        return  # "none", or what the chain or the home say
+    variable = variables("x", field, alone=True)[-1]
+    row = re.search(rf"^\| `{variable}` \| ([^|]*) \|", PAGE.read_text(), re.MULTILINE)
+    assert row, variable
+    shown = ",".join(default) if isinstance(default, tuple) else str(int(default))
+    assert row[1].strip("` ") == shown, variable
 
 
 @pytest.mark.parametrize("field", sorted(QueueSettings.model_fields))

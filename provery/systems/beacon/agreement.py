@@ -54,7 +54,7 @@ def compare_finality(
     Returns:
         What they agree on; None where every epoch is contested evenly, with nothing to choose by.
     """
-    disagreements = tuple(_contradictions(answers))
+    disagreements = tuple(contradictions(answers))
     newest = max(answer.finalized.epoch for answer in answers.values())
     stale = tuple(name for name, answer in answers.items() if answer.finalized.epoch < newest - tolerance)
     for epoch in sorted({answer.finalized.epoch for answer in answers.values()}, reverse=True):
@@ -69,7 +69,8 @@ def compare_finality(
     return None
 
 
-def _contradictions(answers: Mapping[str, FinalityCheckpoints]) -> list[Disagreement]:
+def contradictions(answers: Mapping[str, FinalityCheckpoints]) -> list[Disagreement]:
+    """Epochs for which nodes name different finalised roots."""
     epochs: dict[int, dict[str, str]] = {}
     for name, answer in answers.items():
         epochs.setdefault(answer.finalized.epoch, {})[name] = answer.finalized.root.hex()

@@ -15,14 +15,19 @@ from typing import TypeVar
 
 from provery.core.errors import ConfigurationError, InvalidInput, ProveryError, SourceUnavailable
 from provery.core.redact import redact
-from provery.core.types import Json
 from provery.systems.beacon import wire
-from provery.systems.beacon.agreement import Disagreement, Finality, compare_committees, compare_finality
+from provery.systems.beacon.agreement import (
+    Disagreement,
+    Finality,
+    compare_committees,
+    compare_finality,
+    contradictions,
+)
 from provery.systems.beacon.checks import check_bootstrap
 from provery.systems.beacon.containers import committee_root
 from provery.systems.beacon.health import Health, order
 from provery.systems.beacon.http import JSON, SSZ, BeaconNode, Limits
-from provery.systems.beacon.model import FinalityCheckpoints, SyncCommittee, Update
+from provery.systems.beacon.model import Bootstrap, FinalityCheckpoints, Update
 from provery.systems.beacon.spec import Chain
 from provery.systems.beacon.updates import BOTH, Check, Read, UpdateReader
 
@@ -82,6 +87,9 @@ class BeaconNodes:
             if any(other.name == node.name for other in self._nodes[:at]):
                 node.name = f"{node.name}#{at + 1}"
         self._health = {node.name: Health(node.name) for node in self._nodes}
+        self._foreign: set[str] = set()
+        self.contradictions: tuple[Disagreement, ...] = ()
+        """What the nodes contradicted each other on when finality was last asked for."""
 
     async def close(self) -> None:
         """Close every connection."""
@@ -100,15 +108,12 @@ class BeaconNodes:
         Raises:
             SourceUnavailable: no node has a usable answer, or they contradict each other evenly.
         """
-        results = await asyncio.gather(*(self._try(node, self._checkpoints) for node in self._nodes))
-        answers = {
-            node.name: r for node, r in zip(self._nodes, results, strict=True) if not isinstance(r, Exception)
-        }
-        failures = {
-            node.name: str(r)
-            for node, r in zip(self._nodes, results, strict=True)
-            if isinstance(r, Exception)
-        }
+        asked = self._usable
+        results = await asyncio.gather(*(self._try(node, self._checkpoints) for node in asked))
+        pairs = list(zip(asked, results, strict=True))
+        answers = {node.name: r for node, r in pairs if not isinstance(r, Exception)}
+        failures = {node.name: str(r) for node, r in pairs if isinstance(r, Exception)}
+        self.contradictions = tuple(contradictions(answers))
         if not answers:
             raise self._nobody("finality checkpoints", failures)
         found = compare_finality(answers, failures, tolerance=STALE_EPOCHS)
@@ -166,6 +171,8 @@ class BeaconNodes:
                     failures[node.name] = str(result.error)
                     self._health[node.name].failed(self._clock(), result.error)
             wanted -= updates.keys()
+            if wanted:
+                failures.setdefault(node.name, f"beacon node {node.name} left out {_listed(wanted)}")
         return Found(dict(sorted(updates.items())), tuple(sorted(wanted)), failures)
 
     async def compare(self, period: int, check: Check | None = None) -> Disagreement | None:
@@ -178,11 +185,12 @@ class BeaconNodes:
         Raises:
             SourceUnavailable: no node has a usable update.
         """
+        asked = self._usable
         results = await asyncio.gather(
-            *(self._try(node, partial(self._read, period, 1, check)) for node in self._nodes)
+            *(self._try(node, partial(self._read, period, 1, check)) for node in asked)
         )
         roots, failures = {}, {}
-        for node, result in zip(self._nodes, results, strict=True):
+        for node, result in zip(asked, results, strict=True):
             if isinstance(result, Exception):
                 failures[node.name] = str(result)
             elif period in result.updates:
@@ -196,8 +204,8 @@ class BeaconNodes:
 
     # ------------------------------------------------------------ the chain itself
 
-    async def bootstrap(self, root: bytes) -> SyncCommittee:
-        """The sync committee of a trusted block's period, from the first node that can prove it.
+    async def bootstrap(self, root: bytes) -> Bootstrap:
+        """Header and sync committee of a trusted block, from the first node that can prove them.
 
         Args:
             root: Root of the trusted block, 32 bytes.
@@ -213,29 +221,28 @@ class BeaconNodes:
             failures[node.name] = str(result)
         raise self._nobody(f"a bootstrap of block {root.hex()}", failures)
 
-    async def _bootstrap(self, root: bytes, node: BeaconNode) -> SyncCommittee:
+    async def _bootstrap(self, root: bytes, node: BeaconNode) -> Bootstrap:
         path = f"/eth/v1/beacon/light_client/bootstrap/0x{root.hex()}"
         answer = await node.get(path, accept=BOTH, limit=wire.JSON_LIMIT)
         if not answer.ok:
             raise node.unavailable(path, f"status {answer.status} {wire.error_text(answer.body)}".strip())
         if answer.content_type == SSZ:
-            return check_bootstrap(
-                self.chain, wire.read_bootstrap(self.chain, answer.version, answer.body), root
-            )
-        return check_bootstrap(self.chain, wire.read_bootstrap_json(self.chain, answer.body), root)
+            found = wire.read_bootstrap(self.chain, answer.version, answer.body)
+        else:
+            found = wire.read_bootstrap_json(self.chain, answer.body)
+        check_bootstrap(self.chain, found, root)
+        return found
 
     async def check_genesis(self) -> dict[str, str]:
-        """Ask every node which chain it is of.
+        """Ask every node which chain it is of. A node of another one is asked for nothing else until the next check.
 
         Returns:
             Nodes of another chain, or without an answer → why.
         """
         results = await asyncio.gather(*(self._try(node, self._genesis) for node in self._nodes))
-        return {
-            node.name: str(r)
-            for node, r in zip(self._nodes, results, strict=True)
-            if isinstance(r, Exception)
-        }
+        pairs = list(zip(self._nodes, results, strict=True))
+        self._foreign = {node.name for node, r in pairs if isinstance(r, InvalidInput)}
+        return {node.name: str(r) for node, r in pairs if isinstance(r, Exception)}
 
     async def _genesis(self, node: BeaconNode) -> None:
         data = wire.read_data(await self._small(node, "/eth/v1/beacon/genesis"))
@@ -250,8 +257,12 @@ class BeaconNodes:
 
     # ------------------------------------------------------------ asking
 
+    @property
+    def _usable(self) -> list[BeaconNode]:
+        return [node for node in self._nodes if node.name not in self._foreign]
+
     def _order(self) -> list[BeaconNode]:
-        return order(self._nodes, lambda node: self._health[node.name], self._clock())
+        return order(self._usable, lambda node: self._health[node.name], self._clock())
 
     async def _small(self, node: BeaconNode, path: str) -> bytes:
         answer = await node.get(path, accept=JSON, limit=SMALL)
@@ -281,24 +292,8 @@ class BeaconNodes:
         )
 
 
-async def read_chain_data(url: str, limits: Limits | None = None) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Configuration and genesis of a trusted node's chain, for ``chains.chain_from_config``.
-
-    Raises:
-        SourceUnavailable: it did not answer.
-        InvalidInput: its answer is malformed.
-    """
-    node = BeaconNode(url, limits)
-    try:
-        found = []
-        for path in ("/eth/v1/config/spec", "/eth/v1/beacon/genesis"):
-            answer = await node.get(path, accept=JSON, limit=4 * SMALL)
-            if not answer.ok:
-                raise node.unavailable(path, f"status {answer.status} {wire.error_text(answer.body)}".strip())
-            found.append(wire.read_data(answer.body))
-        return found[0], found[1]
-    finally:
-        await node.close()
+def _listed(periods: set[int]) -> str:
+    return "period " + ", ".join(map(str, sorted(periods)[:8]))
 
 
 def _runs(periods: set[int]) -> list[tuple[int, int]]:

@@ -16,11 +16,12 @@ import pytest
 from provery.core.errors import ConfigurationError, InvalidInput, SourceUnavailable
 from provery.core.redact import redact
 from provery.systems.beacon import wire
+from provery.systems.beacon.chaindata import read_chain_data
 from provery.systems.beacon.chains import MAINNET, SEPOLIA, chain_from_config
 from provery.systems.beacon.checks import Follower
 from provery.systems.beacon.http import BeaconNode, Limits
 from provery.systems.beacon.model import Update
-from provery.systems.beacon.nodes import BeaconNodes, read_chain_data
+from provery.systems.beacon.nodes import BeaconNodes
 from provery.systems.beacon.updates import MOST_REQUESTS
 from tests.support.beacon import devnet, devnet_updates, mainnet_bootstrap, mainnet_updates, recorded
 from tests.support.beacon_server import JSON, SSZ, Asked, Behaviour, FakeNode, Reply, serving
@@ -140,7 +141,7 @@ async def test_bootstrap_of_a_trusted_block() -> None:
     with serving(node()) as one:
         one.behaviour = lambda a: Reply(body) if a.path.endswith(root) else None
         async with client(one) as nodes:
-            assert (await nodes.bootstrap(bytes.fromhex(root[2:]))).size == 32
+            assert (await nodes.bootstrap(bytes.fromhex(root[2:]))).committee.size == 32
             with pytest.raises(SourceUnavailable, match=r"no beacon node.*404 no such route"):
                 await nodes.bootstrap(bytes(32))
     with serving(FakeNode(MAINNET, {})) as one:

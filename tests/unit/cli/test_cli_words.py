@@ -8,7 +8,7 @@ import pytest
 
 from provery.cli import reference
 from provery.cli.prove import read_requests
-from provery.cli.schedules import duration
+from provery.cli.schedules import duration, ordinals, usual
 from provery.core.errors import InvalidInput
 
 # Words
@@ -32,6 +32,27 @@ def test_durations() -> None:
     for text in ("", "0s", "soon", "-1m", "1m1h", "٣m"):
         with pytest.raises(InvalidInput):
             duration(text)
+
+
+def test_ranges_of_ordinals() -> None:
+    assert ordinals("1600..1610") == ordinals("1600", "1610") == (1600, 1610)
+    for first, last in (
+        ("1600", ""),
+        ("1600..", ""),
+        ("-1..3", ""),
+        ("a", "b"),
+        ("1..2", "3"),
+        ("1" * 16, "2"),
+    ):
+        with pytest.raises(InvalidInput, match="not a range of ordinals"):
+            ordinals(first, last)
+
+
+def test_a_system_may_say_how_often_it_wants_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert usual("queue", "prove") == ""
+    assert usual("beacon", "mainnet") == "600s"
+    monkeypatch.setenv("CHECK_INTERVAL_MS", "90000")
+    assert duration(usual("beacon", "mainnet")).total_seconds() == 90
 
 
 def test_fields_keep_long_integers_as_text() -> None:

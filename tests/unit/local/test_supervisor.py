@@ -17,7 +17,8 @@ from provery.core.errors import ConfigurationError
 from provery.local.config import Queue, Schedule, Stream, Topology, load_topology
 from provery.local.process import free_port
 from provery.local.state import local_environment, read_state
-from provery.local.supervisor import INTERRUPTED, Event, Supervisor, up
+from provery.local.supervisor import INTERRUPTED, Event, Supervisor, stream_settings, up
+from provery.systems.beacon.settings import BeaconSettings
 
 pytestmark = pytest.mark.e2e
 
@@ -42,6 +43,23 @@ async def until(condition, timeout_s: float = 20.0) -> None:  # type: ignore[no-
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         await asyncio.sleep(0.02)
+
+
+def test_streams_of_one_system_keep_their_settings_apart() -> None:
+    one = Stream(
+        system="beacon", stream="mainnet", settings={"RPC_URL": "a", "PROVERY_BEACON_PROVERS": "native"}
+    )
+    two = Stream(system="beacon", stream="my-net", settings={"RPC_URL": "b", "CHAIN": "devnet"})
+    jobs = Stream(system="queue", stream="prove", settings={"QUEUE_NAME": "prove", "LOG_LEVEL": "debug"})
+    alone = stream_settings((jobs, one))
+    assert alone == {**jobs.env, **one.env}, "one of each: its names as they are"
+    settings = stream_settings((jobs, one, two))
+    assert settings["QUEUE_NAME"] == "prove"
+    found = [BeaconSettings.load(name, settings, Path("/home")) for name in ("mainnet", "my-net")]
+    assert [s.rpc_url for s in found] == [("a",), ("b",)]
+    assert [s.chain for s in found] == ["mainnet", "devnet"]
+    with pytest.raises(ConfigurationError, match="no such stream"):
+        BeaconSettings.load("third", settings, Path("/home"))
 
 
 async def test_once_stopped_before_the_demo_ends_is_no_success(tmp_path: Path) -> None:
