@@ -60,6 +60,11 @@ $(STAMPS)/npm: tools/npm/package.json tools/npm/package-lock.json | $(STAMPS)/py
 	cd tools/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+$(STAMPS)/chain: tools/chain/package.json tools/chain/package-lock.json | $(STAMPS)/python
+	@echo "setup: a beacon chain (Lodestar)"
+	cd tools/chain && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 GO_SOURCES := $(wildcard go.mod go.sum) $(shell find prover provery -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
 $(STAMPS)/prover: $(GO_SOURCES) | $(STAMPS)/python
@@ -128,7 +133,9 @@ lock: $(STAMPS)/venv ## Resolve the locks again
 	$(MAKE) $(STAMPS)/python
 	cd tools/npm && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 	$(PY) tools/trim_npm_lock.py tools/npm/package-lock.json
+	cd tools/chain && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+	$(PY) tools/trim_npm_lock.py tools/chain/package-lock.json
 
 clean: ## Remove what set-up and runs made (the ledger and artifacts in .provery too)
-	rm -rf $(VENV) $(HOMEDIR) tools/npm/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(HOMEDIR) tools/npm/node_modules tools/chain/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
