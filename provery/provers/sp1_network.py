@@ -104,7 +104,7 @@ class Sp1Network:
 
     async def verify(self, statement: Statement, proof: Mapping[str, Path]) -> Mapping[str, str]:
         """See :meth:`provery.core.ports.StatementProver.verify`."""
-        return await self._checker.final(statement, proof)
+        return await self._checker.accepted(statement, proof)
 
     async def close(self) -> None:
         """Close connections; requests in the network go on."""
@@ -131,11 +131,14 @@ class Sp1Network:
         )
         waiting = Waiting(opened.client, opened.requests, opened.settings, order, progress)
         allowed = limits.get().timeout_s or None
+        clock = asyncio.timeout(allowed)
         try:
-            async with asyncio.timeout(allowed):
+            async with clock:
                 url = await waiting.fulfilled()
                 files = await self._fetched(url, statement, mode, program, into, public)
         except TimeoutError:
+            if not clock.expired():
+                raise
             raise ProverTimeout(
                 f"the prover network gave no {kind} proof in {allowed:g} s",
                 action="the request stands and is taken up again; raise the stage's timeout_s if it needs longer",
