@@ -31,7 +31,7 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint fmt faults bench lock tools-s3 rapidsnark clean
+.PHONY: help setup run test test-circuits lint fmt protos faults bench bench-beacon lock tools-s3 rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,11 @@ $(STAMPS)/python: $(STAMPS)/venv requirements.lock pyproject.toml
 $(STAMPS)/npm: tools/npm/package.json tools/npm/package-lock.json | $(STAMPS)/python
 	@echo "setup: npm tools (snarkjs, circom2, bullmq)"
 	cd tools/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(STAMPS)/chain: tools/chain/package.json tools/chain/package-lock.json | $(STAMPS)/python
+	@echo "setup: a beacon chain (Lodestar)"
+	cd tools/chain && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 GO_SOURCES := $(wildcard go.mod go.sum) $(shell find prover provery -name '*.go' -not -name '*_test.go' 2>/dev/null)
@@ -104,11 +109,20 @@ fmt: setup ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	@if [ -f go.mod ]; then $(GOFMT) -w prover provery; fi
 
+protos: setup ## Generate the prover network's messages again (their sources are in provery/provers/sp1/proto)
+	$(PY) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. provery/provers/sp1/proto/*.proto
+
 faults: setup tools-s3 ## Kill every part at every stage boundary; writes bench/results/faults.json
 	$(PY) -m tests.faults $(ARGS)
 
 bench: setup ## Measure; writes bench/results/latest.json
 	$(PY) -m bench $(ARGS)
+
+bench-beacon: setup ## Prove real beacon periods; sets keys up (minutes, 3 GB); adds to bench/results/latest.json
+	$(PY) -m bench beacon_circuits
+
+test-circuits: setup ## Test the beacon circuits with their real keys, kept in .provery/circuits (minutes, 3 GB)
+	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_beacon_circuits.py $(ARGS)
 
 lock: $(STAMPS)/venv ## Resolve the locks again
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
@@ -119,7 +133,9 @@ lock: $(STAMPS)/venv ## Resolve the locks again
 	$(MAKE) $(STAMPS)/python
 	cd tools/npm && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 	$(PY) tools/trim_npm_lock.py tools/npm/package-lock.json
+	cd tools/chain && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+	$(PY) tools/trim_npm_lock.py tools/chain/package-lock.json
 
 clean: ## Remove what set-up and runs made (the ledger and artifacts in .provery too)
-	rm -rf $(VENV) $(HOMEDIR) tools/npm/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(HOMEDIR) tools/npm/node_modules tools/chain/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

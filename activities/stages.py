@@ -1,4 +1,4 @@
-"""The activities: six thin stage methods, the express run, conclude and discover."""
+"""The activities: six thin stage methods, fused and express runs, conclude and discover."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ from activities.express import run_express
 from activities.heartbeat import Heartbeat
 from activities.memo import Memo, Where
 from provery.core.errors import HandedBack, ProveryError, Retry
-from provery.core.stages import Conclusion, DiscoverInput, DiscoverResult, ExpressInput, ExpressResult
+from provery.core.stages import (
+    Conclusion,
+    DiscoverInput,
+    DiscoverResult,
+    ExpressInput,
+    ExpressResult,
+    FusedInput,
+    FusedResult,
+)
 from provery.core.types import StageInput, StagePlan, StageResult, UnitStatus
-from provery.provers.process import Limits, limits
+from provery.provers.process import Limits, given_up, limits
 
 
 def limits_of(plans: Sequence[StagePlan]) -> Limits:
@@ -68,11 +76,17 @@ class Stages:
         """See :func:`provery.core.stages.submit`."""
         return await self._one(given)
 
+    @activity.defn(name="fused")
+    async def fused(self, given: FusedInput) -> FusedResult:
+        """See :func:`provery.core.stages.fused`."""
+        return FusedResult(tuple(await self._run(given)))
+
     @activity.defn(name="express")
     async def express(self, given: ExpressInput) -> ExpressResult:
         """See :func:`provery.core.stages.express`."""
         try:
             async with Heartbeat() as beat:
+                given_up.set(_given_up)
                 limits.set(limits_of([s for work in given.works for s in work.plan.stages]))
                 outcomes = await run_express(self.memo, given.works, self._where(), beat.progress)
         except asyncio.CancelledError:
@@ -130,23 +144,30 @@ class Stages:
             self.verify,
             self.submit,
         ]
-        return [*stages, self.express, self.conclude, self.discover]
+        return [*stages, self.fused, self.express, self.conclude, self.discover]
 
     async def _one(self, given: StageInput) -> StageResult:
+        (result,) = await self._run(FusedInput(given, last=given.last))
+        return result
+
+    async def _run(self, given: FusedInput) -> list[StageResult]:
         where = self._where()
+        done: list[StageResult] = []
         try:
             async with Heartbeat() as beat:
-                limits.set(limits_of([given.plan]))
-                (result,) = await self.memo.run([given], where, beat.progress)
+                given_up.set(_given_up)
+                while (step := given.after(done)) is not None:
+                    limits.set(limits_of([step.plan]))
+                    (result,) = await self.memo.run([step], where, beat.progress)
+                    if isinstance(result, ProveryError):
+                        exhausted = await self._exhausted(result, step, where)
+                        raise to_application_error(result, exhausted=exhausted, done=done) from result
+                    done.append(result)
         except asyncio.CancelledError:
             raise self._cancelled() from None
         except ProveryError as error:
-            raise to_application_error(error) from error
-        if isinstance(result, ProveryError):
-            raise to_application_error(
-                result, exhausted=await self._exhausted(result, given, where)
-            ) from result
-        return result
+            raise to_application_error(error, done=done) from error
+        return done
 
     async def _exhausted(self, error: ProveryError, given: StageInput, where: Where) -> bool:
         """Whether a bounded error has used up the plan's attempts, counted in the ledger.
@@ -155,7 +176,9 @@ class Stages:
         """
         if error.retry is not Retry.BOUNDED:
             return False
-        failed = await self.memo.ledger.bounded_failures(given.unit, where.run_id, where.activity_id)
+        failed = await self.memo.ledger.bounded_failures(
+            given.unit, given.plan.stage, where.run_id, where.activity_id
+        )
         return failed >= given.plan.attempts
 
     def _cancelled(self) -> BaseException:
@@ -183,3 +206,9 @@ def _draining() -> bool:
     """Whether the activity at hand is cancelled because its worker shuts down."""
     details = activity.cancellation_details()
     return details is not None and details.worker_shutdown
+
+
+def _given_up() -> bool:
+    """Whether the activity at hand is cancelled because the workflow no longer wants its result."""
+    details = activity.cancellation_details()
+    return details is not None and details.cancel_requested

@@ -1,7 +1,8 @@
 """Cost of orchestration: a unit of six no-op stages, and the dispatch of one remote stage.
 
-Three shapes take turns, so that they meet the same machine: a unit of six remote stages, the same unit as an express
-plan, and six bare Temporal activities without Provery.
+Four shapes take turns, so that they meet the same machine: a unit of six remote stages; the same with its four stages
+on the cpu queue fused, as brief stages are planned; the same as an express plan; and six bare Temporal activities
+without Provery.
 
 ``dispatch`` is what a unit waits between two stages: from one activity's completion event to the next one's start
 event, which holds a workflow task, its scheduling and the hand-over to a worker in another process.
@@ -59,14 +60,15 @@ async def unit(
     dispatch: list[float],
     *,
     express: bool = False,
+    fused: bool = False,
 ) -> None:
     """Prove one no-op unit and note its times."""
     began = time.perf_counter()
-    (started,) = await provery.start([noop_work(key, express=express)])
+    (started,) = await provery.start([noop_work(key, express=express, fused=fused)])
     handle = made.client.get_workflow_handle(started.workflow_id)
     await handle.result()
     took.append((time.perf_counter() - began) * 1000)
-    if not express:
+    if not (express or fused):
         dispatch += await gaps(handle)
 
 
@@ -101,14 +103,16 @@ async def run(home: Path) -> Figures:
         provery = Provery(made.client, made.ledger, made.env)
         took: list[float] = []
         alone: list[float] = []
+        joined: list[float] = []
         quick: list[float] = []
         floor: list[float] = []
         async with bare_workers(made):
             for i in range(WARM + UNITS):
                 await unit(made, provery, f"one{i}", took, alone)
+                await unit(made, provery, f"fused{i}", joined, [], fused=True)
                 await unit(made, provery, f"express{i}", quick, [], express=True)
                 await bare(made, f"{i}", floor)
-        del took[:WARM], quick[:WARM], floor[:WARM], alone[: WARM * 5]
+        del took[:WARM], joined[:WARM], quick[:WARM], floor[:WARM], alone[: WARM * 5]
         loaded: list[float] = []
         began, tasks = time.perf_counter(), []
         for i in range(LOADED_UNITS):
@@ -118,9 +122,13 @@ async def run(home: Path) -> Figures:
         rate = LOADED_UNITS * 6 / (time.perf_counter() - began)
     return {
         "unit6_p50_ms": figure(
-            statistics.median(took),
+            statistics.median(joined),
             "ms",
-            f"six remote no-op stages, {UNITS} units one at a time; p90 {quantile(took, 0.9):.1f}",
+            f"six no-op stages, the four on one queue fused, {UNITS} units one at a time;"
+            f" p90 {quantile(joined, 0.9):.1f}",
+        ),
+        "unit6_apart_p50_ms": figure(
+            statistics.median(took), "ms", f"the same stages, none fused; p90 {quantile(took, 0.9):.1f}"
         ),
         "unit6_express_p50_ms": figure(
             statistics.median(quick), "ms", "the same six stages as an express plan: one activity, six memos"
@@ -129,7 +137,12 @@ async def run(home: Path) -> Figures:
             statistics.median(floor), "ms", "six bare Temporal activities on the same server, taking turns"
         ),
         "unit6_to_bare_ratio": figure(
-            statistics.median(took) / statistics.median(floor), "ratio", "a unit's time over bare Temporal's"
+            statistics.median(joined) / statistics.median(floor),
+            "ratio",
+            "a unit's time over bare Temporal's",
+        ),
+        "unit6_apart_to_bare_ratio": figure(
+            statistics.median(took) / statistics.median(floor), "ratio", "the same with no stage fused"
         ),
         "dispatch_p50_ms": figure(
             statistics.median(alone), "ms", f"{len(alone)} dispatches, one unit at a time"

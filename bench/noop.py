@@ -118,6 +118,7 @@ def noop_work(
     parallel: int = 32,
     fallback_queue: str = "",
     brief: bool = True,
+    fused: bool = False,
 ) -> Work:
     """A unit of the no-op system."""
     plans = tuple(
@@ -129,6 +130,7 @@ def noop_work(
             prover="noop" if stage is Stage.PROVE else "",
             fallback_queue=fallback_queue,
             brief=brief,
+            fused=fused,
         )
         for stage in stages
     )

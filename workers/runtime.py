@@ -23,6 +23,8 @@ from provery.core.ports import Deps, System
 from provery.local import toolchain
 from provery.provers import build_provers
 from provery.provers.circuits import CircuitRegistry
+from provery.provers.sp1 import metrics as network_metrics
+from provery.provers.statements import build_statement_provers
 from provery.stores.artifacts import open_store
 from provery.stores.ledger import SqlLedger, open_ledger
 from workers import tracing
@@ -69,6 +71,8 @@ class Environment:
             await system.close()
         for prover in self.deps.provers.values():
             await prover.close()
+        for statement_prover in self.deps.statements.values():
+            await statement_prover.close()
         await self.deps.artifacts.close()
         await self.ledger.close()
         tracing.stop()
@@ -118,9 +122,11 @@ async def build(
         provers=build_provers(env, prover_slots, home, devices=[gpu.device for gpu in gpus]),
         env=env,
         home=home,
+        statements=build_statement_provers(env, home, ledger, prover_slots),
     )
     metrics = CollectorRegistry()
     ProcessCollector(registry=metrics)
+    network_metrics.register(metrics)
     return Environment(
         client,
         ledger,

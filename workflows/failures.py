@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from temporalio.converter import value_to_type
+
+    from provery.core.stages import FusedResult
+    from provery.core.types import StageResult
 
 
 def kind_of(error: ActivityError) -> str:
@@ -14,3 +21,12 @@ def kind_of(error: ActivityError) -> str:
 def reason_of(error: ActivityError) -> str:
     """Its message, without the class name in front."""
     return str(getattr(error.cause, "message", None) or error.cause)
+
+
+def done_before(error: ActivityError) -> tuple[StageResult, ...]:
+    """Results of the fused stages that the activity finished before the one it failed at."""
+    details = error.cause.details if isinstance(error.cause, ApplicationError) else ()
+    if len(details) < 2:
+        return ()
+    done: FusedResult = value_to_type(FusedResult, details[1])
+    return done.results

@@ -2,92 +2,47 @@
 
     fetch → witness → prove → compress → verify → submit
 
-Each stage is an activity on its own queue. A finished stage is never run again: within a run by ``self._results``,
-across runs by the ledger. Orders of an operator (updates) are obeyed between and during stages.
+Each stage is an activity on its own queue; fused ones share theirs. A finished stage is never run again: within a run
+by ``self._results``, across runs by the ledger. Orders of an operator (updates) are obeyed between and during stages.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
-from itertools import islice
+from itertools import islice, takewhile
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from provery.core.controls import (
-        PROVE_UNIT,
-        SA_PROVER,
-        SA_STAGE,
-        Order,
-        ProveInput,
-        ProveState,
-        UnitProgress,
-    )
+    from provery.core.controls import PROVE_UNIT, SA_PROVER, SA_STAGE, ProveInput, ProveState, UnitProgress
     from provery.core.errors import Retry, Superseded, error_classes
-    from provery.core.stages import (
-        STAGE_ACTIVITIES,
-        Conclusion,
-        ExpressInput,
-        ExpressResult,
-        conclude,
-        express,
-    )
-    from provery.core.types import (
-        STAGES,
-        Stage,
-        StageInput,
-        StagePlan,
-        StageResult,
-        UnitOutcome,
-        UnitStatus,
-        Work,
-    )
-    from workflows import failures, options, ranges, view
+    from provery.core.stages import Conclusion, ExpressResult, FusedInput, FusedResult
+    from provery.core.types import Stage, StageInput, StagePlan, StageResult, UnitOutcome, UnitStatus, Work
+    from workflows import dispatch, failures, ranges, view
+    from workflows.orders import Again, Ended, Operated
 
 MENDS = 5
 """How often a unit may go back a stage because an artifact was gone or corrupt."""
-NOTES = 20
 
 _STAGE_KEY = SearchAttributeKey.for_keyword(SA_STAGE)
 _PROVER_KEY = SearchAttributeKey.for_keyword(SA_PROVER)
 
 
-class _Again(Exception):
-    """Leave the stage at hand and walk the path from its start: finished stages pass at once."""
-
-
-class _Ended(Exception):
-    """The unit ends without a proof."""
-
-    def __init__(self, status: UnitStatus, reason: str, kind: str = "", stage: str = "") -> None:
-        super().__init__(reason)
-        self.conclusion = (status, reason, kind, stage)
-
-
 @workflow.defn(name=PROVE_UNIT)
-class ProveUnit:
+class ProveUnit(Operated):
     """Proves one unit; id ``prove/<system>/<stream>/<key>``."""
 
     @workflow.init
     def __init__(self, given: ProveInput) -> None:
-        state = given.state or ProveState(started_at=workflow.time())
-        self._unit, self._plan = given.work.unit, given.work.plan
-        self._results = {result.stage: result for result in state.results}
-        self._shards_done = ranges.from_text(state.shards_done)
-        self._paused, self._pause_reason = state.paused, state.pause_reason
-        self._notes = list(state.notes)
-        self._started_at = state.started_at
-        self._at: Stage | None = None
+        super().__init__(given)
         self._status = "running"
         self._reason = ""
         self._shards = 0
-        self._end: _Ended | None = None
-        self._turn = False
-        self._wake = False
         self._mends = 0
         self._outcome: UnitOutcome | None = None
 
@@ -106,9 +61,9 @@ class ProveUnit:
                     await self._stage(Stage.VERIFY)
                     await self._stage(Stage.SUBMIT)
                     return self._done()
-                except _Again:
+                except Again:
                     self._turn = False
-        except _Ended as ended:
+        except Ended as ended:
             return await self._conclude(*ended.conclusion)
         except asyncio.CancelledError:
             await self._conclude(UnitStatus.CANCELLED, "cancelled through Temporal", "", self._here)
@@ -127,37 +82,38 @@ class ProveUnit:
             try:
                 if shards:
                     await self._run_shards(stage, shards)
+                elif then := self._fused_with(stage):
+                    last = then[-1] is self._plan.stages[-1]
+                    self._take(await self._run_fused(FusedInput(self._input(stage, plan), then, last)))
                 else:
                     self._results[stage] = await self._run(self._input(stage, plan))
             except ActivityError as error:
                 self._obey()
-                await self._failed(stage, plan, error)
+                await self._failed(self._reached(stage, error), error)
 
     async def _run(self, given: StageInput) -> StageResult:
         """Run one activity; an order arriving meanwhile cancels it and kills its prover."""
-        plan = given.plan
-        close, give_up, heartbeat = options.timeouts(plan)
-        label = plan.stage.value + (f" {given.shard + 1}/{given.shards}" if given.shard is not None else "")
-        with workflow.create_event_group(plan.stage.value, label=plan.stage.value).scope():
-            handle = workflow.start_activity(
-                STAGE_ACTIVITIES[plan.stage.value],
-                given,
-                task_queue=options.task_queue(plan.queue),
-                start_to_close_timeout=close,
-                schedule_to_close_timeout=give_up,
-                heartbeat_timeout=heartbeat,
-                retry_policy=options.RETRY,
-                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                summary=" · ".join(filter(None, [label, plan.prover, self._unit.title or self._unit.key])),
-                priority=options.priority(self._plan, self._unit),
-            )
+        handle = dispatch.stage(given, self._plan)
+        await self._ends(handle)
+        result: StageResult = await handle
+        return result
+
+    async def _run_fused(self, given: FusedInput) -> tuple[StageResult, ...]:
+        """Run stages that share a dispatch. A pause stops them too: it means that no further stage starts."""
+        handle = dispatch.fused(given, self._plan)
+        await self._ends(handle, or_paused=True)
+        result: FusedResult = await handle
+        return result.results
+
+    async def _ends(self, handle: workflow.ActivityHandle[Any], *, or_paused: bool = False) -> None:
+        """Wait for an activity, or cancel it for an order."""
         try:
-            await workflow.wait_condition(lambda: handle.done() or self._ordered)
+            await workflow.wait_condition(
+                lambda: handle.done() or self._ordered or (or_paused and self._paused)
+            )
         finally:
             if not handle.done():
                 handle.cancel()
-        result: StageResult = await handle
-        return result
 
     async def _run_shards(self, stage: Stage, shards: int) -> None:
         """Run a fanned-out stage, ``plan.parallel`` shards at a time, over as many runs as its history needs."""
@@ -196,22 +152,8 @@ class ProveUnit:
     async def _express(self) -> bool:
         """All stages in one activity. False when the unit wants its staged plan after all."""
         self._at = Stage.FETCH
-        work = ExpressInput((Work(self._unit, self._plan),))
-        handle = workflow.start_activity(
-            express,
-            work,
-            task_queue=options.task_queue(self._plan.express_queue),
-            start_to_close_timeout=timedelta(seconds=sum(s.timeout_s for s in self._plan.stages)),
-            schedule_to_close_timeout=timedelta(seconds=max(s.give_up_s for s in self._plan.stages)),
-            heartbeat_timeout=timedelta(seconds=max(s.heartbeat_s for s in self._plan.stages)),
-            retry_policy=options.RETRY,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=f"express · {self._unit.title or self._unit.key}",
-            priority=options.priority(self._plan, self._unit),
-        )
-        await workflow.wait_condition(lambda: handle.done() or self._ordered or self._paused)
-        if not handle.done():
-            handle.cancel()
+        handle = dispatch.express(Work(self._unit, self._plan))
+        await self._ends(handle, or_paused=True)
         try:
             result: ExpressResult = await handle
         except ActivityError as error:
@@ -247,21 +189,39 @@ class ProveUnit:
             last=plan is self._plan.stages[-1],
         )
 
+    def _fused_with(self, stage: Stage) -> tuple[StagePlan, ...]:
+        """Plans of the stages that go into the dispatch of ``stage``: those behind it that are still to be run."""
+        return tuple(takewhile(lambda s: s.stage not in self._results, self._plan.fused_after(stage)))
+
+    def _take(self, results: Iterable[StageResult]) -> None:
+        self._results |= {result.stage: result for result in results}
+
+    def _reached(self, stage: Stage, error: ActivityError) -> Stage:
+        """The stage that an activity failed at, after taking the results of those fused before it."""
+        done = failures.done_before(error)
+        self._take(done)
+        if done:
+            stage = next(s.stage for s in self._plan.stages if s.stage not in self._results)
+            self._at = stage
+        return stage
+
     def _fan_out(self, stage: Stage) -> int:
         """How many shards ``stage`` has: as many as the witness has pieces, for the stage right after it."""
         witness = self._results.get(Stage.WITNESS)
         self._shards = witness.shards if stage is Stage.PROVE and witness is not None else 0
         return self._shards
 
-    async def _failed(self, stage: Stage, plan: StagePlan, error: ActivityError) -> None:
+    async def _failed(self, stage: Stage, error: ActivityError) -> None:
         """Decide about a stage that Temporal will not retry: elsewhere, another prover, upstream, park or end."""
-        cause, kind = error.cause, failures.kind_of(error)
+        plan, cause, kind = self._staged(stage), error.cause, failures.kind_of(error)
+        if is_cancelled_exception(error) and self._paused:
+            return
         retry = error_classes()[kind].retry if kind in error_classes() else Retry.NEVER
         if retry is Retry.UPSTREAM and self._mends < MENDS and (back := self._before(stage)) is not None:
             self._mends += 1
             self._note(f"{stage} needs {back} again: {cause}")
             self._results.pop(back)
-            raise _Again
+            raise Again
         if retry is Retry.ELSEWHERE and plan.fallback_queue and plan.queue != plan.fallback_queue:
             self._note(f"{stage} moved from {plan.queue} to {plan.fallback_queue}: {cause}")
             self._plan = self._plan.to_queue(stage, plan.fallback_queue)
@@ -300,73 +260,7 @@ class ProveUnit:
         done = [s.stage for s in self._plan.stages if s.stage in self._results]
         return done[-1] if done else None
 
-    # Orders
-
-    @workflow.update
-    async def pause(self, order: Order) -> None:
-        """Start no further stage."""
-        self._paused, self._pause_reason = True, order.reason or "an operator's order"
-        self._note(f"paused: {self._pause_reason}", order)
-
-    @workflow.update
-    async def resume(self, order: Order) -> None:
-        """Go on; a parked stage is tried again."""
-        self._paused, self._wake = False, True
-        self._note("resumed", order)
-
-    @workflow.update
-    async def cancel(self, order: Order) -> None:
-        """End as cancelled, killing the running prover."""
-        self._note(f"cancel: {order.reason}", order)
-        self._end = _Ended(UnitStatus.CANCELLED, order.reason or "cancelled by an operator", stage=self._here)
-
-    @workflow.update
-    async def skip(self, order: Order) -> None:
-        """End as skipped, for a reason."""
-        self._note(f"skip: {order.reason}", order)
-        self._end = _Ended(UnitStatus.SKIPPED, order.reason, stage=self._here)
-
-    @skip.validator
-    def _check_skip(self, order: Order) -> None:
-        if not order.reason.strip():
-            raise ValueError("a skip needs a reason, for whoever looks for the missing proof")
-
-    @workflow.update
-    async def reprove(self, order: Order) -> None:
-        """Compute again from a stage on, ignoring earlier results."""
-        first = Stage(order.stage)
-        generation = 1 + max(s.generation for s in self._plan.stages)
-        self._plan = replace(self._plan.from_stage(first, generation), express=False)
-        for stage in STAGES[STAGES.index(first) :]:
-            self._results.pop(stage, None)
-        self._shards_done = set()
-        self._note(f"re-prove from {first}: {order.reason}", order)
-        self._turn, self._wake = True, True
-
-    @reprove.validator
-    def _check_reprove(self, order: Order) -> None:
-        self._check_stage(order.stage)
-
-    @workflow.update
-    async def move(self, order: Order) -> None:
-        """Run a stage on another queue; a running one is cancelled there and started here."""
-        stage = Stage(order.stage)
-        self._plan = self._plan.to_queue(stage, order.queue)
-        self._note(f"{stage} moved to {order.queue}: {order.reason}", order)
-        if self._at is stage:
-            self._turn, self._wake = True, True
-
-    @move.validator
-    def _check_move(self, order: Order) -> None:
-        self._check_stage(order.stage)
-        options.task_queue(order.queue)
-
-    def _check_stage(self, stage: str) -> None:
-        present = [s.stage.value for s in self._plan.stages]
-        if stage not in present:
-            raise ValueError(
-                f"no such stage in this unit's plan: got {stage!r}, expected one of {', '.join(present)}"
-            )
+    # What people see
 
     @workflow.query
     def progress(self) -> UnitProgress:
@@ -377,16 +271,6 @@ class ProveUnit:
         facts = {name: value for result in self._results.values() for name, value in result.facts.items()}
         reason = self._reason or (self._pause_reason if self._paused else "")
         return UnitProgress(self._unit, status, self._here, rows, reason, tuple(self._notes), facts)
-
-    @property
-    def _ordered(self) -> bool:
-        return self._end is not None or self._turn
-
-    def _obey(self) -> None:
-        if self._end is not None:
-            raise self._end
-        if self._turn:
-            raise _Again
 
     async def _gate(self, stage: Stage) -> None:
         """Stand at the door of a stage: obey orders, wait while paused, show where the unit is."""
@@ -443,22 +327,12 @@ class ProveUnit:
         return outcome
 
     async def _write(self, status: UnitStatus, reason: str, kind: str, stage: str) -> UnitStatus:
-        return await workflow.execute_activity(
-            conclude,
-            Conclusion(self._unit, status, reason, kind, stage),
-            task_queue=options.task_queue("io"),
-            start_to_close_timeout=timedelta(minutes=2),
-            schedule_to_close_timeout=options.CONCLUDE_GIVE_UP,
-            heartbeat_timeout=timedelta(seconds=10),
-            retry_policy=options.RETRY,
-            summary=f"conclude · {status.value}",
-            priority=options.priority(self._plan, self._unit),
-        )
+        return await dispatch.conclude(Conclusion(self._unit, status, reason, kind, stage), self._plan)
 
-    def _ended(self, error: ActivityError, stage: Stage) -> _Ended:
+    def _ended(self, error: ActivityError, stage: Stage) -> Ended:
         kind = failures.kind_of(error)
         status = UnitStatus.SKIPPED if kind == Superseded.__name__ else UnitStatus.FAILED
-        return _Ended(status, failures.reason_of(error), kind, stage.value)
+        return Ended(status, failures.reason_of(error), kind, stage.value)
 
     def _failure(self, outcome: UnitOutcome) -> ApplicationError:
         """An express failure is already written down."""
@@ -479,14 +353,6 @@ class ProveUnit:
             started_at=self._started_at,
         )
         workflow.continue_as_new(ProveInput(Work(self._unit, self._plan), state))
-
-    @property
-    def _here(self) -> str:
-        return self._at.value if self._at is not None else ""
-
-    def _note(self, text: str, order: Order | None = None) -> None:
-        by = f" (by {order.by})" if order is not None and order.by else ""
-        self._notes = [*self._notes, f"{workflow.now():%Y-%m-%d %H:%M:%S} {text}{by}"][-NOTES:]
 
     def _show(self) -> None:
         workflow.set_current_details(view.markdown(self.progress()))

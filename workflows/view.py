@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from provery.core.controls import StageProgress, UnitProgress
-from provery.core.types import ArtifactRef, Plan, Stage, StageResult, Unit, UnitStatus
+from provery.core.details import NBSP, code, plain, row
+from provery.core.types import ArtifactRef, Plan, Stage, StageResult
 
 MARKS = {
     "done": "✅",
@@ -18,10 +19,6 @@ MARKS = {
     "skipped": "⏭",
     "cancelled": "⏹",
 }
-
-NBSP = "\u00a0"
-_ESCAPES = str.maketrans({c: "\\" + c for c in "\\`*_{}[]<>#|!~"})
-"""Not a regular expression: inside the sandbox each substitution would go through its import hooks."""
 
 
 def stage_rows(
@@ -72,19 +69,19 @@ def markdown(progress: UnitProgress) -> str:
         + (f": {plain(progress.reason)}" if progress.reason else ""),
         "",
     ]
-    sharded = any(row.shards for row in progress.stages)
+    sharded = any(stage.shards for stage in progress.stages)
     headings = ["stage", "state", "where", "prover", *(["shards"] if sharded else []), "seconds", "artifacts"]
-    lines += [_row(headings), "|" + "---|" * len(headings)]
-    for row in progress.stages:
+    lines += [row(headings), "|" + "---|" * len(headings)]
+    for stage in progress.stages:
         cells = [
-            row.stage,
-            f"{MARKS.get(row.status, '')} {row.status}",
-            f"{row.queue} {plain(row.host)}".strip(),
-            plain(row.prover),
-            *([f"{row.shards_done}/{row.shards}" if row.shards else ""] if sharded else []),
-            f"{row.seconds:.3f}" if row.seconds else "",
+            stage.stage,
+            f"{MARKS.get(stage.status, '')} {stage.status}",
+            f"{stage.queue} {plain(stage.host)}".strip(),
+            plain(stage.prover),
+            *([f"{stage.shards_done}/{stage.shards}" if stage.shards else ""] if sharded else []),
+            f"{stage.seconds:.3f}" if stage.seconds else "",
         ]
-        lines.append(_row([cell.replace(" ", NBSP) for cell in cells] + [links(row.outputs)]))
+        lines.append(row([cell.replace(" ", NBSP) for cell in cells] + [links(stage.outputs)]))
     if progress.facts:
         lines += ["", *(f"- {plain(name)}: {code(value)}" for name, value in sorted(progress.facts.items()))]
     if progress.notes:
@@ -99,39 +96,3 @@ def links(refs: Sequence[ArtifactRef], most: int = 4) -> str:
         for ref in refs[:most]
     ]
     return ", ".join(shown) + (f" and {len(refs) - most} more" if len(refs) > most else "")
-
-
-def plain(text: str) -> str:
-    """Text that markdown shows as it is, on one line: titles, reasons and notes carry what senders wrote."""
-    return " ".join(text.split())[:1_000].translate(_ESCAPES)
-
-
-def code(text: str) -> str:
-    """Text as code: nothing in it can end the code or the table cell around it."""
-    return "`" + " ".join(text.split())[:200].replace("`", "'").replace("|", "¦") + "`"
-
-
-def _row(cells: Sequence[str]) -> str:
-    """One table row. The Temporal UI draws tables without a gap between columns: each cell ends with its own."""
-    return "| " + " | ".join(f"{cell}{NBSP}{NBSP}" for cell in cells) + " |"
-
-
-def static_details(unit: Unit, plan: Plan) -> str:
-    """What a unit is, for the UI's fixed details."""
-    lines = [
-        f"System `{unit.system}`, stream `{unit.stream}`, unit `{unit.key}`"
-        + (f", ordinal {unit.ordinal}" if unit.ordinal is not None else ""),
-        "",
-        "| stage | queue | prover | verifying key | attempts | time-out |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {s.stage} | {s.queue} | {s.prover} | {s.verifying_key[:12]} | {s.attempts} | {s.timeout_s:.0f} s |"
-        for s in plan.stages
-    ]
-    return "\n".join(lines)
-
-
-def is_terminal(status: str) -> bool:
-    """Whether a progress status is an end."""
-    return status in {s.value for s in UnitStatus if s.terminal}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/consensys/gnark/logger"
 
-	"provery/provery/systems/beacon/circuit"
+	"provery/prover/registry"
 )
 
 // A change of a gadget's size is a change of every key: it fails here until it is recorded.
@@ -33,9 +33,9 @@ func TestCountsAreRecorded(t *testing.T) {
 			}
 		}
 	}
-	for _, shape := range circuit.Shapes() {
-		if recorded.Circuits[shape.Name()] == 0 {
-			t.Errorf("%s is not recorded; run go run ./bench/circuits", shape.Name())
+	for _, c := range registry.Circuits() {
+		if recorded.Circuits[c.Name] != c.Constraints || recorded.IDs[c.Name] != c.ID {
+			t.Errorf("%s is not recorded as its source says; run go run ./bench/circuits", c.Name)
 		}
 	}
 }

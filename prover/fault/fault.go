@@ -20,6 +20,8 @@ const (
 	InvalidWitness Kind = "invalid_witness"
 	// InvalidKey: a proving or verifying key is malformed, foreign or of the wrong curve.
 	InvalidKey Kind = "invalid_key"
+	// InvalidProof: a proof is malformed, does not verify, or shows something else.
+	InvalidProof Kind = "invalid_proof"
 	// CorruptArtifact: a file's bytes do not match the digest the caller gave, or are damaged.
 	CorruptArtifact Kind = "corrupt_artifact"
 	// Unsupported: well formed, but outside what this program does.

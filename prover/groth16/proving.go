@@ -25,7 +25,7 @@ type ProvingKey struct {
 }
 
 // tables are the key's points, with as many multiples as memory allows. The key's B₁ points are not among them:
-// see assemble.
+// see Randomise.
 type tables struct {
 	a *msm.G1Table
 	// c holds the points of C, then those of H: both go into the same sum.
@@ -201,46 +201,52 @@ func (pk *ProvingKey) scalars(witness []msm.Scalar, threads int) []msm.Scalar {
 	return all
 }
 
-// assemble makes the proof without blinding, A₀ = α + ΣA, B₀ = β + ΣB, C₀ = ΣC + ΣH, and randomises it:
-// A = A₀/r, B = r·(B₀ + s·δ), C = C₀ + s·A₀ for random r ≠ 0 and s.
-//
-// The result is distributed as a proof blinded the usual way (A = A₀ + r·δ, B = B₀ + s·δ): A and B are uniform and
-// independent, since A₀ ≠ 0 but for the key's trapdoor, and the verifying equation fixes C. So nothing is learnt
-// about the witness, and the multi-scalar multiplication over B₁, which only the usual C needs, is saved.
-// Baghery, Kohlweiss, Siim, Volkhov: Another look at extraction and randomization of Groth's zk-SNARK (FC 2021).
+// assemble makes the proof from its sums: A₀ = α + ΣA, B₀ = β + ΣB, C₀ = ΣC + ΣH, randomised.
 func (pk *ProvingKey) assemble(p *parts) (*Proof, error) {
-	r, err := random()
-	if err != nil {
-		return nil, err
-	}
-	s, err := random()
-	if err != nil {
-		return nil, err
-	}
-	var inverse fr.Element
-	inverse.Inverse(r)
-	rBig, sBig := r.BigInt(newInt()), s.BigInt(newInt())
-
 	a, c, b := p.a, p.c, p.b
 	a.AddMixed(&pk.Verifying.Alpha1)
-	if a.Z.IsZero() {
-		return nil, fault.New(fault.InvalidKey, "the sum over the key's A points is zero: whoever made this key made it for that")
-	}
-	var term bn254.G1Jac
-	c.AddAssign(term.ScalarMultiplication(&a, sBig))
-	a.ScalarMultiplication(&a, inverse.BigInt(newInt()))
-
-	var delta bn254.G2Jac
-	delta.FromAffine(&pk.Verifying.Delta2)
 	b.AddMixed(&pk.Verifying.Beta2)
-	b.AddAssign(delta.ScalarMultiplication(&delta, sBig))
-	b.ScalarMultiplication(&b, rBig)
-
+	if err := Randomise(&a, &b, &c, &pk.Verifying.Delta2); err != nil {
+		return nil, err
+	}
 	proof := &Proof{}
 	proof.A.FromJacobian(&a)
 	proof.B.FromJacobian(&b)
 	proof.C.FromJacobian(&c)
 	return proof, nil
+}
+
+// Randomise turns a proof made without blinding, A₀, B₀ and C₀, into one that hides its witness: A = A₀/r,
+// B = r·(B₀ + s·δ), C = C₀ + s·A₀ for random r ≠ 0 and s ≠ 0. Terms of the verifying equation beside A, B and C, such
+// as commitments, stay as they are.
+//
+// The result is distributed as a proof blinded the usual way (A = A₀ + r·δ, B = B₀ + s·δ): A and B are uniform and
+// independent, since A₀ ≠ 0 but for the key's trapdoor, and the verifying equation fixes C. So nothing is learnt
+// about the witness, and the multi-scalar multiplication over B₁, which only the usual C needs, is saved.
+// Baghery, Kohlweiss, Siim, Volkhov: Another look at extraction and randomization of Groth's zk-SNARK (FC 2021).
+func Randomise(a *bn254.G1Jac, b *bn254.G2Jac, c *bn254.G1Jac, delta *bn254.G2Affine) error {
+	if a.Z.IsZero() {
+		return fault.New(fault.InvalidKey, "the sum over the key's A points is zero: whoever made this key made it for that")
+	}
+	r, err := random()
+	if err != nil {
+		return err
+	}
+	s, err := random()
+	if err != nil {
+		return err
+	}
+	var inverse fr.Element
+	inverse.Inverse(r)
+	rBig, sBig := r.BigInt(newInt()), s.BigInt(newInt())
+	var term bn254.G1Jac
+	c.AddAssign(term.ScalarMultiplication(a, sBig))
+	a.ScalarMultiplication(a, inverse.BigInt(newInt()))
+	var shift bn254.G2Jac
+	shift.FromAffine(delta)
+	b.AddAssign(shift.ScalarMultiplication(&shift, sBig))
+	b.ScalarMultiplication(b, rBig)
+	return nil
 }
 
 // random is a uniform scalar other than zero.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"provery/prover/circom"
+	"provery/prover/circuits"
 	"provery/prover/fault"
 	"provery/prover/groth16"
 	"provery/prover/zkey"
@@ -30,6 +31,8 @@ type Options struct {
 	WidenAfter int64
 	// CacheDir, if not empty, keeps compiled witness generators between runs.
 	CacheDir string
+	// Circuits are the program's own, for the ops circuit_….
+	Circuits []*circuits.Circuit
 }
 
 // DefaultOptions suit a worker on a machine with some gigabytes to spare.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"provery/prover/circuits"
 	"provery/prover/serve"
 )
 
@@ -29,7 +30,9 @@ func start(t *testing.T) *session {
 	s := &session{t: t, in: inWrite, lines: bufio.NewScanner(outRead), done: make(chan error, 1), stop: make(chan struct{}), dir: t.TempDir()}
 	s.lines.Buffer(nil, 1<<24)
 	go func() {
-		err := serve.NewEngine(serve.DefaultOptions()).Loop(inRead, outWrite, "test", s.stop)
+		options := serve.DefaultOptions()
+		options.Circuits = []*circuits.Circuit{circuits.SelfTest()}
+		err := serve.NewEngine(options).Loop(inRead, outWrite, "test", s.stop)
 		outWrite.Close()
 		s.done <- err
 	}()

@@ -3,9 +3,13 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
+	"provery/prover/circuits"
 	"provery/prover/fault"
+	"provery/prover/pace"
+	"provery/prover/statement"
 )
 
 // request is one line from the caller. Which fields count depends on Op.
@@ -22,6 +26,8 @@ type request struct {
 	Target      string          `json:"target"`
 	Items       json.RawMessage `json:"items"`
 	Traceparent string          `json:"traceparent"`
+	// what the ops on the program's own circuits take
+	statement.Order
 }
 
 // reply is one line to the caller that ends a request.
@@ -66,7 +72,9 @@ type usage struct {
 }
 
 // operations are what serve announces.
-var operations = []string{"ping", "inspect", "load", "witness", "prove", "verify", "cancel"}
+var operations = []string{"ping", "inspect", "load", "witness", "prove", "verify", "cancel",
+	"circuit_list", "circuit_setup", "circuit_check", "circuit_prove", "circuit_verify",
+	"circuit_export", "circuit_use", "circuit_audit", "ceremony_init", "ceremony_contribute", "ceremony_verify", "ceremony_seal"}
 
 // perform does one request and returns its result.
 func (e *Engine) perform(ctx context.Context, r *request, report progress) (result any, err error) {
@@ -75,6 +83,10 @@ func (e *Engine) perform(ctx context.Context, r *request, report progress) (resu
 		return usage{cpuSeconds(false) - cpu, time.Since(start).Seconds(), peakRSSBytes()}
 	}
 	err = guarded(func() error {
+		if strings.HasPrefix(r.Op, "circuit_") || strings.HasPrefix(r.Op, "ceremony_") {
+			result, err = e.circuit(r, report, used)
+			return err
+		}
 		var outcomes []Outcome
 		switch r.Op {
 		case "inspect":
@@ -147,4 +159,48 @@ func (e *Engine) load(ctx context.Context, r *request, used func() usage) (any, 
 	}
 	out.usage = used()
 	return out, nil
+}
+
+// circuit does a request on the program's own circuits. It cannot be cancelled once begun: kill the process.
+func (e *Engine) circuit(r *request, report progress, used func() usage) (any, error) {
+	type answer struct {
+		Result any `json:"result"`
+		usage
+	}
+	if r.Op == "circuit_list" {
+		return answer{statement.List(e.options.Circuits, &r.Order), used()}, nil
+	}
+	tell := pace.Tell(func(phase string, done float64) { report(phase, int(1000*done), 1000) })
+	if step, is := strings.CutPrefix(r.Op, "ceremony_"); is {
+		result, err := r.Ceremony(e.options.Circuits, step, tell)
+		return answer{result, used()}, err
+	}
+	c, err := circuits.Find(e.options.Circuits, r.Circuit)
+	if err != nil {
+		return nil, err
+	}
+	order := r.Order
+	if order.Threads <= 0 {
+		order.Threads = e.options.Threads
+	}
+	var result any
+	switch r.Op {
+	case "circuit_setup":
+		result, err = order.SetUp(c, tell)
+	case "circuit_check":
+		result, err = order.Check(c)
+	case "circuit_prove":
+		result, err = order.Prove(c, tell)
+	case "circuit_verify":
+		result, err = order.Verify(c)
+	case "circuit_export":
+		result, err = order.ExportVerifier(c)
+	case "circuit_use":
+		result, err = order.Use(c)
+	case "circuit_audit":
+		result, err = order.Audit(c)
+	default:
+		err = fault.New(fault.Unsupported, "unknown op %q", fault.Shorten(r.Op, 40))
+	}
+	return answer{result, used()}, err
 }

@@ -5,6 +5,7 @@ package serve
 import (
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // cpuSeconds is the processor time, user and system, of the calling thread (where the system tells) or of
@@ -20,6 +21,11 @@ func cpuSeconds(thread bool) float64 {
 		return 0
 	}
 	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
+}
+
+// UsageSince is what a one-shot command took: processor time and memory of the process so far, wall time since start.
+func UsageSince(start time.Time) any {
+	return usage{cpuSeconds(false), time.Since(start).Seconds(), peakRSSBytes()}
 }
 
 // peakRSSBytes is the most memory the process ever had resident.

@@ -7,13 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from provery.cli import statements
 from provery.cli.options import JsonOption
 from provery.cli.output import console, emit, jsonable, say, stamp, table
 from provery.cli.session import Session, run
-from provery.core.errors import InvalidInput, UnknownCircuit
+from provery.core.errors import ConfigurationError, InvalidInput, UnknownCircuit
 from provery.core.types import Json
+from provery.provers.statement_keys import StatementCircuit
 
 app = typer.Typer(help="Add, import and inspect circuits and their keys.", no_args_is_help=True)
+statements.register(app)
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the circuit.")]
 VersionArgument = Annotated[
     str, typer.Argument(metavar="[VERSION]", help="Digest of the version; the newest without.")
@@ -88,26 +91,38 @@ def import_(
 
 @app.command("list")
 def list_(json_: JsonOption = False) -> None:
-    """List every version of every circuit, newest first.
+    """List every version of every circuit, newest first, and the circuits of statements with their keys.
 
-    JSON: {"circuits": [{as for `circuits add`}]}
+    JSON: {"circuits": [{as for `circuits add`}], "statements": [{"name", "circuit_id", "about", "constraints",
+    "key": digest of the verifying key in use or "", "kind", "insecure", "problem", "setups": [digest]}]}
     """
 
-    async def go(session: Session) -> list[dict[str, Json]]:
-        return [manifest async for manifest in session.ledger().catalog.all()]
+    async def go(session: Session) -> tuple[list[dict[str, Json]], list[StatementCircuit], str]:
+        found = [manifest async for manifest in session.ledger().catalog.all()]
+        try:
+            return found, await session.native().circuits(), ""
+        except (
+            ConfigurationError
+        ) as error:  # the program is not there: the registry is worth seeing all the same
+            return found, [], str(error)
 
-    found = run(go)
+    found, known, missing = run(go)
     if json_:
-        emit({"circuits": found})
+        emit({"circuits": found, "statements": statements.records(known)})
         return
-    if not found:
+    if found:
+        rows = [
+            (m.get("name"), str(m.get("version", ""))[:16], m.get("constraints"), key_of(m), _when(m))
+            for m in found
+        ]
+        console().print(table("", ("name", "version", "constraints", "key", "added"), rows))
+    else:
         say("no circuits; `provery circuits add NAME FILE.circom` makes one")
-        return
-    rows = [
-        (m.get("name"), str(m.get("version", ""))[:16], m.get("constraints"), key_of(m), _when(m))
-        for m in found
-    ]
-    console().print(table("", ("name", "version", "constraints", "key", "added"), rows))
+    if missing:
+        say(missing, style="yellow", stderr=True)
+    else:
+        columns = ("statement", "constraints", "key", "digest")
+        console().print(table("", columns, statements.rows(known)))
 
 
 @app.command()

@@ -213,6 +213,7 @@ async def works_for(session: Session, stream: str, requests: list[dict[str, Json
         provers={},
         env=session.env,
         home=session.home,
+        statements=session.statements(),
     )
     works: list[Work] = []
     for one in requests:

@@ -20,7 +20,9 @@ from provery.local.state import local_environment
 from provery.local.toolchain import home as default_home
 
 if TYPE_CHECKING:
+    from provery.core.ports import StatementProver
     from provery.provers.circuits import CircuitRegistry
+    from provery.provers.statement_native import NativeStatements
     from provery.stores.files import FileStore
     from provery.stores.ledger import SqlLedger
     from provery.stores.s3 import S3Store
@@ -41,6 +43,8 @@ class Session:
         self._client: Client | None = None
         self._ledger: SqlLedger | None = None
         self._store: FileStore | S3Store | None = None
+        self._statements: dict[str, StatementProver] | None = None
+        self._native: NativeStatements | None = None
 
     @property
     def ledger_url(self) -> str:
@@ -83,12 +87,32 @@ class Session:
 
         return CircuitRegistry(self.ledger().catalog, self.store(), env=self.env, home=self.home)
 
+    def statements(self) -> dict[str, StatementProver]:
+        """The provers of statements."""
+        if self._statements is None:
+            from provery.provers.statements import build_statement_provers
+
+            self._statements = build_statement_provers(self.env, self.home, self.ledger(), 1)
+        return self._statements
+
+    def native(self) -> NativeStatements:
+        """The native prover of statements, for work on its keys."""
+        if self._native is None:
+            from provery.provers.statement_native import NativeStatements
+
+            self._native = NativeStatements(self.env, self.home, 1)
+        return self._native
+
     async def engine(self) -> Provery:
         """The engine's client."""
         return Provery(await self.client(), self.ledger(), self.env)
 
     async def close(self) -> None:
         """Close what was opened."""
+        if self._native is not None:
+            await self._native.close()
+        for prover in (self._statements or {}).values():
+            await prover.close()
         if self._store is not None:
             await self._store.close()
         if self._ledger is not None:

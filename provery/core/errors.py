@@ -6,6 +6,7 @@
     │   ├── LedgerUnavailable       ledger database did not answer
     │   ├── SourceUnavailable       where inputs come from did not answer
     │   ├── SinkUnavailable         where results go did not answer
+    │   ├── ProverUnavailable       a proving service did not answer
     │   ├── OutOfTurn               another unit has to go first
     │   └── HandedBack              a draining worker returned the stage unfinished
     ├── ArtifactError             an input artifact is unusable; the stage that made it runs again
@@ -15,6 +16,7 @@
     ├── ProverCrashed             the prover child died or misbehaved; retried a bounded number of times
     │   └── ProverTimeout           no result within the stage's time
     ├── ResourceExhausted         out of memory or device memory; retried on the stage's fallback queue
+    │   └── SpendingCapReached      out of the money that may be spent
     ├── InvalidInput              the request can never be proved; never retried
     │   ├── InvalidWitness          inputs do not satisfy the circuit
     │   ├── UnknownCircuit          no circuit of that name is registered
@@ -103,6 +105,10 @@ class SinkUnavailable(TransientError):
     """The place that results go to did not answer."""
 
 
+class ProverUnavailable(TransientError):
+    """A proving service did not answer, or not clearly enough to go on."""
+
+
 class OutOfTurn(TransientError):
     """Another unit has to go first, and is under way."""
 
@@ -143,6 +149,10 @@ class ResourceExhausted(ProveryError):
     """Memory or device memory ran out."""
 
     retry = Retry.ELSEWHERE
+
+
+class SpendingCapReached(ResourceExhausted):
+    """A paid proof would cost more than may be spent; nothing was ordered."""
 
 
 class InvalidInput(ProveryError):

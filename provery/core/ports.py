@@ -136,6 +136,16 @@ class UnitRow:
     plan: Plan | None = None
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What one stream may spend at one destination."""
+
+    limit: float
+    """In the destination's unit of money."""
+    window_s: float
+    """Over the last this many seconds."""
+
+
 class Ledger(Protocol):
     """The database that outlives Temporal's retention. Every method is one transaction and safe to repeat."""
 
@@ -172,8 +182,8 @@ class Ledger(Protocol):
         """
         ...
 
-    async def bounded_failures(self, unit: Unit, run_id: str, activity_id: str) -> int:
-        """How many attempts of one dispatch failed with a bounded error."""
+    async def bounded_failures(self, unit: Unit, stage: str, run_id: str, activity_id: str) -> int:
+        """How many attempts at a stage failed with a bounded error in one dispatch."""
         ...
 
     async def results(self, unit: Unit, stage: str, generation: int) -> dict[int, StageResult]:
@@ -214,13 +224,36 @@ class Ledger(Protocol):
         ...
 
     async def intend(
-        self, unit: Unit, destination: str, request_key: str, detail: Mapping[str, Json]
+        self,
+        unit: Unit,
+        destination: str,
+        request_key: str,
+        detail: Mapping[str, Json],
+        *,
+        cost: float = 0.0,
+        budget: Budget | None = None,
     ) -> dict[str, Json]:
-        """Write an outward call's intent put-if-absent; returns the recorded intent with its receipt, if it has one."""
+        """Write an outward call's intent put-if-absent; returns the recorded intent with its receipt, if it has one.
+
+        Args:
+            unit: Whose call it is.
+            destination: Whom it goes to.
+            request_key: Deterministic name of the call.
+            detail: Everything that a repetition needs.
+            cost: What it may cost at most; counted until a receipt or an outcome says otherwise.
+            budget: What the unit's stream may spend at the destination, this call included.
+
+        Raises:
+            SpendingCapReached: a new intent would exceed the budget; nothing was written.
+        """
         ...
 
     async def receipt(self, request_key: str, receipt: Mapping[str, Json], *, cost: float = 0.0) -> None:
         """Record what an outward call returned."""
+        ...
+
+    async def settle(self, request_key: str, outcome: Mapping[str, Json], *, cost: float) -> None:
+        """Record how an outward call ended and what it cost: added to its receipt, or in place of one."""
         ...
 
 

@@ -38,7 +38,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://):?[^\s:/?#@'\"]+@"), rf"\1{HIDDEN}@"),
     # keys in the path of hosted RPC endpoints: …/v3/<key>
     (re.compile(r"(https?://[^\s/?#]+/v\d/)[A-Za-z0-9_-]{16,}"), rf"\1{HIDDEN}"),
-    (re.compile(r"(?i)\b(X-Amz-(?:Signature|Credential|Security-Token))=[^&\s\"']+"), rf"\1={HIDDEN}"),
+    (
+        re.compile(r"(?i)\b(X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token))=[^&\s\"']+"),
+        rf"\1={HIDDEN}",
+    ),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {HIDDEN}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,1024}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), HIDDEN),
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), HIDDEN),

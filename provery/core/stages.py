@@ -5,11 +5,12 @@ The bodies never run: a workflow names an activity by its signature, a worker re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from temporalio import activity
 
-from provery.core.types import StageInput, StageResult, Unit, UnitOutcome, UnitStatus, Work
+from provery.core.types import StageInput, StagePlan, StageResult, Unit, UnitOutcome, UnitStatus, Work
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,39 @@ class Conclusion:
     reason: str = ""
     error_kind: str = ""
     stage: str = ""
+
+
+@dataclass(frozen=True)
+class FusedInput:
+    """Stages of one unit, next to each other and on one queue, that run in one activity."""
+
+    first: StageInput
+    then: tuple[StagePlan, ...] = ()
+    """Plans of the stages after ``first``, in order."""
+    last: bool = False
+    """Whether success of the last of them finishes the unit."""
+
+    def after(self, done: Sequence[StageResult]) -> StageInput | None:
+        """Input of the stage after ``done``; None when none is left, or when a witness split into shards."""
+        if not done:
+            return replace(self.first, last=self.last and not self.then)
+        if len(done) > len(self.then) or done[-1].shards:
+            return None
+        facts = {name: value for result in done for name, value in result.facts.items()}
+        return StageInput(
+            unit=self.first.unit,
+            plan=self.then[len(done) - 1],
+            inputs=done[-1].outputs,
+            facts=self.first.facts | facts,
+            last=self.last and len(done) == len(self.then),
+        )
+
+
+@dataclass(frozen=True)
+class FusedResult:
+    """What fused stages returned, in order; also the second detail of the error that stopped them."""
+
+    results: tuple[StageResult, ...]
 
 
 @dataclass(frozen=True)
@@ -98,6 +132,12 @@ async def verify(given: StageInput) -> StageResult:
 async def submit(given: StageInput) -> StageResult:
     """Give the proof to its destination exactly once."""
     raise _only_a_signature("submit")
+
+
+@activity.defn(name="fused")
+async def fused(given: FusedInput) -> FusedResult:
+    """Run stages that are next to each other, back to back."""
+    raise _only_a_signature("fused")
 
 
 @activity.defn(name="express")

@@ -11,6 +11,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import takewhile
 
 from typing_extensions import TypeAliasType
 
@@ -128,6 +129,8 @@ class StagePlan:
     """Memory cap of the prover child, MiB; 0 for the worker's default."""
     brief: bool = False
     """Takes milliseconds: not worth an entry in Temporal's search index, unless the unit stops there."""
+    fused: bool = False
+    """Shares the dispatch of the stage before it, while both are on one queue; each is still memoised."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,12 @@ class Plan:
     def of(self, stage: Stage) -> StagePlan | None:
         """The plan of one stage, or None where the stage is absent."""
         return next((s for s in self.stages if s.stage is stage), None)
+
+    def fused_after(self, stage: Stage) -> tuple[StagePlan, ...]:
+        """Plans of the stages that share the dispatch of ``stage``, in order."""
+        at = next((i for i, s in enumerate(self.stages) if s.stage is stage), len(self.stages))
+        queue = self.stages[at].queue if at < len(self.stages) else ""
+        return tuple(takewhile(lambda s: s.fused and s.queue == queue, self.stages[at + 1 :]))
 
     def from_stage(self, stage: Stage, generation: int) -> Plan:
         """This plan with every stage from ``stage`` on in a new generation."""

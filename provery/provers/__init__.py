@@ -11,6 +11,7 @@ from provery.provers.circom import Device, PoolSettings
 from provery.provers.native import NativeProver
 from provery.provers.process import Limits
 from provery.provers.rapidsnark import RapidsnarkProver
+from provery.provers.settings import whole
 from provery.provers.snarkjs import SnarkjsProver
 from provery.provers.tools import Tools
 
@@ -35,9 +36,9 @@ def build_provers(
     settings = PoolSettings(
         slots=slots,
         devices=tuple(devices),
-        default=Limits(memory=_whole(env, "PROVERY_PROVER_MEMORY_MB", 0) << 20),
-        max_calls=_whole(env, "PROVERY_CHILD_MAX_CALLS", 100_000),
-        max_rss=_whole(env, "PROVERY_CHILD_MAX_RSS_MB", 0) << 20,
+        default=Limits(memory=whole(env, "PROVERY_PROVER_MEMORY_MB", 0) << 20),
+        max_calls=whole(env, "PROVERY_CHILD_MAX_CALLS", 100_000),
+        max_rss=whole(env, "PROVERY_CHILD_MAX_RSS_MB", 0) << 20,
     )
     native = NativeProver(tools, settings, home / "cache" / "wasm")
     return {
@@ -58,12 +59,3 @@ def available(env: Mapping[str, str], home: Path) -> dict[str, str]:
         except ConfigurationError as error:
             found[name] = str(error)
     return found
-
-
-def _whole(env: Mapping[str, str], name: str, default: int) -> int:
-    text = env.get(name, "").strip()
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit():
-        raise ConfigurationError(f"{name} is not a whole number", value=text, expected="0 or more")
-    return int(text)

@@ -21,7 +21,7 @@ from provery.provers.child import GRACE, Child, Command
 from provery.provers.failures import over_cap, timed_out
 from provery.provers.tracing import traced
 
-__all__ = ["NO_LIMITS", "Child", "Command", "Finished", "Limits", "limits", "run", "watched"]
+__all__ = ["NO_LIMITS", "Child", "Command", "Finished", "Limits", "given_up", "limits", "run", "watched"]
 
 _LOOK = 0.1
 """Seconds between looks at memory; a child may overshoot its cap by what it allocates in that time."""
@@ -39,6 +39,15 @@ class Limits:
 NO_LIMITS = Limits()
 limits: ContextVar[Limits] = ContextVar("limits", default=NO_LIMITS)
 """Limits of the stage at hand. Set by the activity; the prover port's signatures stay free of them."""
+
+
+def _always() -> bool:
+    return True
+
+
+given_up: ContextVar[Callable[[], bool]] = ContextVar("given_up", default=_always)
+"""Asked when the task at hand is cancelled: whether nobody wants the result any more. It is wanted still where a worker
+drains or is taken for dead; work that goes on elsewhere is left alone then, for the next worker to find."""
 
 
 @asynccontextmanager

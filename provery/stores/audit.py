@@ -7,8 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
+from provery.core.errors import SpendingCapReached
+from provery.core.ports import Budget
 from provery.core.types import Json, Unit
 from provery.stores.rows import dump, submission_of, unit_id, unit_of
 from provery.stores.sql import put_if_absent
@@ -20,6 +22,7 @@ class Submissions:
 
     def __init__(self, dialect: str) -> None:
         self._insert = put_if_absent(SUBMISSIONS, dialect)
+        self._locks = dialect == "postgresql"
 
     def intend(
         self,
@@ -28,24 +31,70 @@ class Submissions:
         destination: str,
         request_key: str,
         detail: Mapping[str, Json],
+        cost: float = 0.0,
+        budget: Budget | None = None,
     ) -> dict[str, Json]:
         """Record an intent if there is none under this key; returns the one that stands."""
-        row = _intent(request_key, unit_id(unit), destination, detail)
+        if budget is not None:
+            self._afford(connection, unit, destination, request_key, cost, budget)
+        row = _intent(request_key, unit_id(unit), destination, detail, cost)
         fresh = connection.execute(self._insert, [row]).scalars().all()
         found = connection.execute(select(SUBMISSIONS).where(SUBMISSIONS.c.request_key == request_key))
         return {**submission_of(found.mappings().one()), "new": bool(fresh)}
+
+    def _afford(
+        self,
+        connection: Connection,
+        unit: Unit,
+        destination: str,
+        request_key: str,
+        cost: float,
+        budget: Budget,
+    ) -> None:
+        """Refuse a new intent that the budget does not cover. Two at once must not both fit into what is left."""
+        if self._locks:  # SQLite has one writer anyway
+            name = f"provery budget {destination} {unit.system}/{unit.stream}"
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+        known = select(SUBMISSIONS.c.request_key).where(SUBMISSIONS.c.request_key == request_key)
+        if connection.execute(known).first() is not None:
+            return
+        spent = connection.execute(
+            select(func.coalesce(func.sum(SUBMISSIONS.c.cost), 0.0)).where(
+                SUBMISSIONS.c.destination == destination,
+                SUBMISSIONS.c.intended_at > time.time() - budget.window_s,
+                SUBMISSIONS.c.unit_id.startswith(f"{unit.system}/{unit.stream}/", autoescape=True),
+            )
+        ).scalar_one()
+        # Sums of floats end a little beside the sum that people make.
+        if spent + cost > budget.limit * (1 + 1e-9):
+            raise SpendingCapReached(
+                f"{unit.system}/{unit.stream} would spend too much at {destination}",
+                value=f"{spent:.6g} in the last {budget.window_s / 3600:g} h, and now {cost:.6g}",
+                expected=f"at most {budget.limit:.6g}",
+                action="raise the cap, or wait",
+            )
 
     def receipt(
         self, connection: Connection, request_key: str, receipt: Mapping[str, Json], cost: float
     ) -> None:
         """Record a receipt; the first one stays."""
         # Without its intent, which only a database put back from a backup can lack, a receipt is still kept.
-        connection.execute(self._insert, [_intent(request_key, "", "", {})])
+        connection.execute(self._insert, [_intent(request_key, "", "", {}, cost)])
         connection.execute(
             update(SUBMISSIONS)
             .where(SUBMISSIONS.c.request_key == request_key, SUBMISSIONS.c.receipt.is_(None))
             .values(receipt=dump(dict(receipt)), received_at=time.time(), cost=cost)
         )
+
+    def settle(
+        self, connection: Connection, request_key: str, outcome: Mapping[str, Json], cost: float
+    ) -> None:
+        """Add an outcome to a receipt."""
+        self.receipt(connection, request_key, {}, cost)
+        mine = SUBMISSIONS.c.request_key == request_key
+        before = connection.execute(select(SUBMISSIONS.c.receipt).where(mine)).scalar_one()
+        merged = dump({**json.loads(before), **outcome})
+        connection.execute(update(SUBMISSIONS).where(mine).values(receipt=merged, cost=cost))
 
 
 def audit(connection: Connection, unit: Unit) -> dict[str, Json]:
@@ -98,14 +147,16 @@ def _costs(attempts: list[dict[str, Any]], submissions: list[dict[str, Json]]) -
     }
 
 
-def _intent(request_key: str, unit: str, destination: str, detail: Mapping[str, Json]) -> dict[str, Any]:
+def _intent(
+    request_key: str, unit: str, destination: str, detail: Mapping[str, Json], cost: float
+) -> dict[str, Any]:
     return {
         "request_key": request_key,
         "unit_id": unit,
         "destination": destination,
         "detail": dump(dict(detail)),
         "intended_at": time.time(),
-        "cost": 0.0,
+        "cost": cost,
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from provery.core.ports import Attempt, AttemptEnd, UnitRow
+from provery.core.ports import Attempt, AttemptEnd, Budget, UnitRow
 from provery.core.types import Json, StageResult, Unit, UnitStatus, Work
 from provery.stores.audit import Submissions, audit
 from provery.stores.catalog import SqlCatalog
@@ -91,9 +91,11 @@ class SqlLedger:
         """Drop a result; its attempt keeps the reason."""
         return await self._database.write(lambda c: self._memo.forget(c, memo_key, attempt, reason))
 
-    async def bounded_failures(self, unit: Unit, run_id: str, activity_id: str) -> int:
-        """How many attempts of one dispatch failed with a bounded error."""
-        return await self._database.read(lambda c: self._memo.bounded_failures(c, unit, run_id, activity_id))
+    async def bounded_failures(self, unit: Unit, stage: str, run_id: str, activity_id: str) -> int:
+        """How many attempts at a stage failed with a bounded error in one dispatch."""
+        return await self._database.read(
+            lambda c: self._memo.bounded_failures(c, unit, stage, run_id, activity_id)
+        )
 
     async def results(self, unit: Unit, stage: str, generation: int) -> dict[int, StageResult]:
         """Results of a fanned-out stage by shard."""
@@ -142,17 +144,34 @@ class SqlLedger:
         return await self._database.read(lambda c: audit(c, unit))
 
     async def intend(
-        self, unit: Unit, destination: str, request_key: str, detail: Mapping[str, Json]
+        self,
+        unit: Unit,
+        destination: str,
+        request_key: str,
+        detail: Mapping[str, Json],
+        *,
+        cost: float = 0.0,
+        budget: Budget | None = None,
     ) -> dict[str, Json]:
-        """The intent on record under this key, with ``receipt`` (or None) and ``new``: whether this call wrote it."""
+        """The intent on record under this key, with ``receipt`` (or None) and ``new``: whether this call wrote it.
+
+        Raises:
+            SpendingCapReached: a new intent would exceed the budget; nothing was written.
+        """
         return await self._database.write(
-            lambda c: self._submissions.intend(c, unit, destination, request_key, detail)
+            lambda c: self._submissions.intend(c, unit, destination, request_key, detail, cost, budget)
         )
 
     async def receipt(self, request_key: str, receipt: Mapping[str, Json], *, cost: float = 0.0) -> None:
         """Record what an outward call returned; the first receipt stays. Waits long for an absent database."""
         await self._database.write(
             lambda c: self._submissions.receipt(c, request_key, receipt, cost), patience=LONG_PATIENCE_S
+        )
+
+    async def settle(self, request_key: str, outcome: Mapping[str, Json], *, cost: float) -> None:
+        """Add to a receipt how the call ended; the newest word on each point stays. Waits long for a database."""
+        await self._database.write(
+            lambda c: self._submissions.settle(c, request_key, outcome, cost), patience=LONG_PATIENCE_S
         )
 
     async def probe(self) -> None:

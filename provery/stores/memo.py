@@ -117,11 +117,14 @@ class Memo:
         connection.execute(update(ATTEMPTS).where(ATTEMPTS.c.id == attempt).values(note=note))
         return True
 
-    def bounded_failures(self, connection: Connection, unit: Unit, run_id: str, activity_id: str) -> int:
-        """Attempts of this dispatch that failed with a bounded error."""
+    def bounded_failures(
+        self, connection: Connection, unit: Unit, stage: str, run_id: str, activity_id: str
+    ) -> int:
+        """Attempts at a stage that failed with a bounded error in this dispatch."""
         kinds = [name for name, cls in error_classes().items() if cls.retry is Retry.BOUNDED]
         query = select(func.count()).where(
             ATTEMPTS.c.unit_id == unit_id(unit),
+            ATTEMPTS.c.stage == str(stage),
             ATTEMPTS.c.run_id == run_id,
             ATTEMPTS.c.activity_id == activity_id,
             ATTEMPTS.c.outcome == "failed",

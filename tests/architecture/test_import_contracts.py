@@ -121,6 +121,9 @@ def test_a_new_dependency_joins_the_forbidden_lists(contract: str) -> None:
         "ruamel.yaml": "ruamel",
         "pydantic-settings": "pydantic_settings",
         "eth-remerkleable": "remerkleable",
+        "grpcio": "grpc",
+        "protobuf": "google",
+        "pycryptodome": "Crypto",
     }
     names = [re.split(r"[\[<>=~! ]", requirement)[0] for requirement in CONFIG["project"]["dependencies"]]
     modules = {

@@ -190,16 +190,16 @@ async def test_one_trace_spans_ingress_workflow_stages_and_child_prover(
     assert root.role.startswith("ingress")
     (proof,) = collector.named("the native prover: prove")
     assert collector.line(proof) == [
-        "StartWorkflow:ProveUnit", "StartActivity:prove", "RunActivity:prove", "the native prover: prove"
+        "StartWorkflow:ProveUnit", "StartActivity:fused", "RunActivity:fused", "the native prover: prove"
     ]  # fmt: skip
     stages = {
         s.name.removeprefix("RunActivity:") for s in collector.spans.values() if "RunActivity" in s.name
     }
-    assert stages == {"fetch", "witness", "prove", "verify", "submit"}
+    assert stages == {"fetch", "fused", "submit"}
     others = {span.name for span in collector.spans.values() if span.trace != root.trace}
     assert others == {"POST /proofs", "GET /proofs/{id}"}, "one unit, one trace; requests have their own"
     assert collector.named("RunWorkflow:ProveUnit")
-    (activity,) = collector.named("RunActivity:prove")
+    (activity,) = collector.named("RunActivity:fused")
     assert activity.start <= proof.start <= proof.end <= activity.end
     assert activity.attributes["temporalWorkflowID"] == f"prove/queue/{queue_env['QUEUE_NAME']}/traced"
     assert int(proof.attributes["process.pid"]) > 0

@@ -20,7 +20,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 
-from provery.core.errors import ConfigurationError, InvalidInput, LedgerUnavailable
+from provery.core.errors import ConfigurationError, InvalidInput, LedgerUnavailable, SpendingCapReached
+from provery.core.ports import Budget
 from provery.core.types import Unit, UnitStatus, Work
 from provery.local.servers import PostgresServer
 from provery.stores.database import Database
@@ -233,10 +234,10 @@ async def test_bounded_failures_count_only_bounded_errors_of_the_dispatch(ledger
         made = attempt(unit(), run=run, activity=activity)
         await ledger.begin([made])
         await ledger.finish([end(made, outcome, kind)])
-    assert await ledger.bounded_failures(unit(), "r1", "1") == 2
-    assert await ledger.bounded_failures(unit(), "r1", "2") == 1
-    assert await ledger.bounded_failures(unit(), "r2", "1") == 1
-    assert await ledger.bounded_failures(unit(), "r1", "3") == 0
+    assert await ledger.bounded_failures(unit(), "prove", "r1", "1") == 2
+    assert await ledger.bounded_failures(unit(), "prove", "r1", "2") == 1
+    assert await ledger.bounded_failures(unit(), "prove", "r2", "1") == 1
+    assert await ledger.bounded_failures(unit(), "prove", "r1", "3") == 0
 
 
 async def test_forgetting_leaves_a_trace(ledger: SqlLedger) -> None:
@@ -304,6 +305,48 @@ async def test_outward_calls_are_written_before_and_after(ledger: SqlLedger) -> 
     third = await ledger.intend(unit(), "l1/0xabc", "req", {})
     assert (third["receipt"], third["cost"]) == ({"tx": "0x1"}, 0.5)
     assert (await ledger.intend(unit(), "", "unknown", {}))["receipt"] == {"tx": "0x3"}
+
+
+async def test_an_outcome_adds_to_the_receipt(ledger: SqlLedger) -> None:
+    await ledger.intend(unit(), "d", "req", {}, cost=2.0)
+    await ledger.settle("req", {"unpaid": "refused"}, cost=0.0)
+    await ledger.receipt("req", {"late": True}, cost=9.0)
+    await ledger.settle("req", {"unpaid": "cancelled", "at": 5}, cost=0.25)
+    await ledger.settle("req", {"at": 6}, cost=0.25)
+    found = await ledger.intend(unit(), "d", "req", {})
+    assert (found["receipt"], found["cost"]) == ({"unpaid": "cancelled", "at": 6}, 0.25)
+
+
+async def test_a_budget_holds_for_one_stream_one_destination_and_one_span(ledger: SqlLedger) -> None:
+    day = Budget(1.0, 86_400.0)
+    mine, other = unit(), replace(unit(), stream="prove_2")  # `_` is any character to LIKE
+    like = replace(unit(), stream="provex2")
+    await ledger.intend(mine, "net", "a", {}, cost=0.6, budget=day)
+    with pytest.raises(SpendingCapReached, match=r"0\.6 in the last 24 h, and now 0\.5.*at most 1"):
+        await ledger.intend(mine, "net", "b", {}, cost=0.5, budget=day)
+    assert [s["request_key"] for s in (await ledger.audit(mine))["submissions"]] == ["a"]  # type: ignore[union-attr,index,call-overload]
+    await ledger.intend(mine, "net", "b", {}, cost=0.4, budget=day)
+    assert not (await ledger.intend(mine, "net", "b", {}, cost=9.0, budget=day))[
+        "new"
+    ]  # known, so already counted
+    await ledger.intend(mine, "elsewhere", "c", {}, cost=1.0, budget=day)
+    await ledger.intend(other, "net", "d", {}, cost=1.0, budget=day)
+    await ledger.intend(like, "net", "e", {}, cost=1.0, budget=day)
+    await ledger.intend(mine, "net", "f", {}, cost=1.0, budget=Budget(1.0, 0.0))
+    await ledger.settle("a", {"unpaid": "cancelled"}, cost=0.0)
+    await ledger.settle("f", {"unpaid": "cancelled"}, cost=0.0)
+    await ledger.intend(mine, "net", "g", {}, cost=0.6, budget=day)
+
+
+async def test_what_is_left_of_a_budget_is_taken_once(ledger: SqlLedger) -> None:
+    async def take(number: int) -> bool:
+        try:
+            await ledger.intend(unit(), "net", f"r{number}", {}, cost=0.1, budget=Budget(0.5, 3600.0))
+        except SpendingCapReached:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(take(n) for n in range(20)))) == 5
 
 
 async def test_the_audit_tells_everything(ledger: SqlLedger) -> None:

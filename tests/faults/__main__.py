@@ -11,6 +11,7 @@ import time
 from rich.console import Console
 from rich.table import Column, Table
 
+from tests.faults import network
 from tests.faults.cases import CI_SETTINGS, Case, Row, matrix
 from tests.faults.planted import planted
 from tests.faults.suite import RESULTS, housed, run_all, summary, write
@@ -74,6 +75,7 @@ async def main() -> int:
     settings = CI_SETTINGS if options.subset == "ci" else {}
     async with housed(**settings) as rig:
         missed = await planted(rig)
+    missed += await network.planted()
     console.print(f"planted violations that were not counted: {', '.join(missed) or 'none'}")
     rows = await run_all(cases, rigs=options.rigs, told=told, settings=settings)
     report(console, rows)

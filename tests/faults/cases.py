@@ -30,6 +30,18 @@ RUNNING, AGAIN, LOCK, FROZEN = "while running", "after done", "its lock lost", "
 EMPTIED = "temporal, its database lost"
 UP = "provery up"
 
+NETWORK = "sp1-network"
+"""The prover network, with a rig of its own: a server that counts the requests that it would be paid for."""
+NETWORK_BOUNDARIES = (
+    "killed before the request",
+    "killed between request and record",
+    "answer lost",
+    "fulfilled after the deadline",
+    "unfulfillable",
+    "price above the cap",
+    "fetched proof corrupt",
+)
+
 LIMIT_S = 30.0
 """A dead worker's stage must be running again this soon."""
 _numbers = itertools.count(1)
@@ -127,6 +139,7 @@ def _all() -> Iterator[Case]:
     yield Case(EMPTIED, IN_PROVE + BATCH)
     yield from (Case(REDELIVERED, when) for when in (RUNNING, AGAIN, LOCK, FROZEN))
     yield from (Case(UP, boundary) for boundary in (IN_PROVE, IN_PROVE + BATCH))
+    yield from (Case(NETWORK, boundary) for boundary in NETWORK_BOUNDARIES)
     yield Case(NODE, "before-fetch" + PERIOD)
     for victim in ("worker-io", "worker-orchestrate", "temporal", "postgres", "s3"):
         yield from (
@@ -163,6 +176,8 @@ CI = (
     (REDELIVERED, RUNNING),
     (REDELIVERED, AGAIN),
     (REDELIVERED, LOCK),
+    (NETWORK, "killed between request and record"),
+    (NETWORK, "unfulfillable"),
     (NODE, "before-fetch" + PERIOD),
     ("worker-io", "mid-fetch" + PERIOD),
     ("worker-io", "mid-submit" + PERIOD),

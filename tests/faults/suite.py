@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.faults import upped
-from tests.faults.cases import REDELIVERED, UP, Case, Row
+from tests.faults import network, upped
+from tests.faults.cases import NETWORK, REDELIVERED, UP, Case, Row
 from tests.faults.rig import ROLES, Rig, rig
 from tests.faults.running import run
 
@@ -75,6 +75,8 @@ async def run_all(
 async def attempt(made: Rig, case: Case) -> Row:
     """Run a case; a defect of the harness is a row too, so that the other cases still run."""
     try:
+        if case.fault == NETWORK:
+            return await network.run(case)
         if case.fault == UP:
             home = _home()
             async with upped.rig(home, express=case.express) as up:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 import pytest_asyncio
 
+from tests.faults import network
 from tests.faults.cases import CI_SETTINGS, Case, Row, matrix
 from tests.faults.planted import planted
 from tests.faults.suite import housed, run_all
@@ -34,6 +35,6 @@ def test_a_fault_costs_nothing_but_time(rows: dict[Case, Row], case: Case) -> No
 def test_every_planted_violation_is_counted() -> None:
     async def plant() -> list[str]:
         async with housed(**CI_SETTINGS) as rig:
-            return await planted(rig)
+            return await planted(rig) + await network.planted()
 
     assert asyncio.run(plant()) == []

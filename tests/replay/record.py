@@ -14,6 +14,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,18 @@ async def staged(made: Engine) -> str:
 async def express(made: Engine) -> str:
     await made.run(noop_work("express", params={"bytes": 8}, express=True))
     return "prove/noop/bench/express"
+
+
+async def fused(made: Engine) -> str:
+    work = noop_work("fused", params={"bytes": 64, "fail": {"prove": ["ResourceExhausted", 1]}}, fused=True)
+    work = replace(
+        work,
+        plan=replace(
+            work.plan, stages=tuple(replace(s, fallback_queue="cpu-large") for s in work.plan.stages)
+        ),
+    )
+    await made.run(work)
+    return "prove/noop/bench/fused"
 
 
 async def failed(made: Engine) -> str:
@@ -115,7 +128,19 @@ async def backfill(made: Engine) -> str:
 
 SCENARIOS: dict[str, Record] = {
     f.__name__: f
-    for f in (staged, express, failed, moved_after_oom, sharded, ordered, parked, cancelled, batch, backfill)
+    for f in (
+        staged,
+        fused,
+        express,
+        failed,
+        moved_after_oom,
+        sharded,
+        ordered,
+        parked,
+        cancelled,
+        batch,
+        backfill,
+    )
 }
 
 

@@ -16,6 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from provery.client import DATA_CONVERTER, Address, NotFound, Provery, connect
 from provery.client.batching import owner_of
 from provery.core.controls import Order, ProveInput
+from provery.core.details import NBSP
 from provery.core.errors import ConfigurationError, InvalidInput, TransientError
 from provery.core.ports import Ledger
 from provery.core.types import Json, UnitStatus
@@ -74,7 +75,7 @@ async def test_run_returns_the_workflows_outcome_and_explains_the_unit(engine: P
     )
     seen = await engine.client.get_workflow_handle(one.unit.workflow_id).describe()
     assert await seen.static_summary() == f"job {one.unit.key}"
-    assert "| prove | cpu | native |" in (await seen.static_details() or "")
+    assert "| prove | cpu | native |" in (await seen.static_details() or "").replace(NBSP, "")
     assert seen.raw_description.workflow_execution_info.priority.priority_key == 3
     assert seen.raw_description.workflow_execution_info.priority.fairness_key == "queue/prove"
 

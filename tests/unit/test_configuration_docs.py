@@ -145,3 +145,20 @@ def test_the_queues_defaults_are_the_documented_ones(field: str) -> None:
     default = info.default
     shown = str(default).lower() if isinstance(default, bool) else str(default)
     assert row[1].strip("` ") == (f"{default:g}" if isinstance(default, float) else shown), variable
+
+
+def defaults_of_the_network() -> dict[str, str]:
+    """Numbers that the prover network's settings fall back to, by variable."""
+    found = {}
+    for node in ast.walk(ast.parse((ROOT / "provery/provers/sp1/settings.py").read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_number":
+            name, default = (ast.literal_eval(argument) for argument in node.args[1:])
+            found[name] = default
+    return found
+
+
+@pytest.mark.parametrize("variable", sorted(defaults_of_the_network()))
+def test_the_networks_defaults_are_the_documented_ones(variable: str) -> None:
+    row = re.search(rf"^\| `{variable}` \| ([^|]*) \|", PAGE.read_text(), re.MULTILINE)
+    assert row, variable
+    assert row[1].strip("` ") == defaults_of_the_network()[variable]

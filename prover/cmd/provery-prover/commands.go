@@ -13,6 +13,7 @@ import (
 	"provery/prover/binfile"
 	"provery/prover/fault"
 	"provery/prover/msm"
+	"provery/prover/registry"
 	"provery/prover/serve"
 )
 
@@ -134,6 +135,7 @@ func verify(arguments []string) error {
 
 func serveLoop(arguments []string) error {
 	options := serve.DefaultOptions()
+	options.Circuits = registry.Circuits()
 	set := flag.NewFlagSet("serve", flag.ContinueOnError)
 	set.IntVar(&options.Threads, "threads", options.Threads, "threads used at once")
 	set.Int64Var(&options.MaxKeyBytes, "max-key-bytes", options.MaxKeyBytes, "memory for all keys")

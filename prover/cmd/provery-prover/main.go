@@ -1,4 +1,4 @@
-// Command provery-prover makes and checks Groth16 proofs for circom circuits. Commands, exit codes and the
+// Command provery-prover makes and checks Groth16 proofs, for circom circuits and for its own. Commands, exit codes and the
 // protocol of serve are described in docs/native-prover.md.
 package main
 
@@ -22,6 +22,20 @@ const usageText = `usage:
   provery-prover witness --wasm W --input I.json --out O.wtns
   provery-prover prove --zkey Z --wtns W --proof P.json --public U.json [--r1cs R]
   provery-prover verify --vkey V.json --public U.json --proof P.json
+  provery-prover circuit list [--keys DIR] [--circuit C]
+  provery-prover circuit compile --circuit C [--out CS]
+  provery-prover circuit setup --circuit C --keys DIR [--threads N]
+  provery-prover circuit check-witness --circuit C --input I
+  provery-prover circuit prove --circuit C --keys DIR --input I --proof P --public U.json [--setup ID] [--secure]
+  provery-prover circuit verify --circuit C (--keys DIR [--setup ID] [--secure] | --vk FILE) --proof P --public U.json [--input I]
+  provery-prover circuit export-verifier --circuit C --keys DIR --out DIR [--setup ID]
+  provery-prover circuit use --circuit C --keys DIR --setup ID
+  provery-prover circuit audit --circuit C --keys DIR [--setup ID]
+  provery-prover circuit ceremony init --circuit C --dir DIR
+  provery-prover circuit ceremony contribute --dir DIR --name NAME
+  provery-prover circuit ceremony verify --dir DIR
+  provery-prover circuit ceremony seal --dir DIR --beacon HEX --keys DIR
+  provery-prover sp1-verify [--proof P.bin --public V.bin --program HEX]
   provery-prover serve [--threads N] [--max-key-bytes N] [--table-bytes N] [--wasm-cache DIR]
   provery-prover version
 `
@@ -35,12 +49,11 @@ var errRejected = errors.New("proof rejected")
 // Exit codes.
 const (
 	exitOK       = 0
-	exitInternal = 1
+	exitRejected = 1
 	exitUsage    = 2
 	exitInput    = 3
 	exitKey      = 4
-	exitRejected = 5
-	exitResource = 6
+	exitInternal = 5
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -69,7 +82,7 @@ func dispatch(arguments []string) error {
 	if len(arguments) == 0 {
 		return fmt.Errorf("%w: no command", errUsage)
 	}
-	commands := map[string]func([]string) error{"witness": witness, "prove": prove, "verify": verify, "serve": serveLoop,
+	commands := map[string]func([]string) error{"witness": witness, "prove": prove, "verify": verify, "serve": serveLoop, "sp1-verify": sp1Verify,
 		"version": func([]string) error {
 			return printJSON(map[string]string{"program": "provery-prover", "version": version})
 		}}
@@ -77,6 +90,12 @@ func dispatch(arguments []string) error {
 	if name == "zkey" && len(rest) > 0 {
 		name, rest = "zkey "+rest[0], rest[1:]
 		commands = map[string]func([]string) error{"zkey inspect": inspect, "zkey setup": setup, "zkey export-vkey": exportVkey}
+	}
+	if name == "circuit" && len(rest) > 0 {
+		name, rest, commands = "circuit "+rest[0], rest[1:], circuitCommands
+		if name == "circuit ceremony" && len(rest) > 0 {
+			name, rest = name+" "+rest[0], rest[1:]
+		}
 	}
 	command, known := commands[name]
 	if !known {
@@ -116,8 +135,8 @@ func report(err *fault.Error) int {
 		return exitInput
 	case fault.InvalidKey, fault.CorruptArtifact, fault.Unsupported:
 		return exitKey
-	case fault.Resource:
-		return exitResource
+	case fault.InvalidProof:
+		return exitRejected
 	}
 	return exitInternal
 }

@@ -40,6 +40,7 @@ def plan_for(shape: Shape, settings: QueueSettings) -> Plan:
                 fallback_queue=large if large != settings.prove_queue else "",
                 fallback_provers=fallbacks,
                 brief=small,
+                fused=small,
             ),
             StagePlan(
                 Stage.VERIFY,
@@ -49,6 +50,7 @@ def plan_for(shape: Shape, settings: QueueSettings) -> Plan:
                 prover=prover,
                 verifying_key=key,
                 brief=True,
+                fused=small,
             ),
             StagePlan(Stage.SUBMIT, IO, timeout_s=60, attempts=settings.attempts, brief=True),
         ),

@@ -9,7 +9,7 @@ import pytest
 from provery.client import Address
 from provery.client.batching import BATCH_BYTES, BATCH_UNITS, groups, owner_of
 from provery.client.settling import final_outputs
-from provery.client.starting import unit_details
+from provery.core.details import unit_details
 from provery.core.errors import InvalidInput
 from provery.core.types import Work
 from tests.unit.cli.standins import work

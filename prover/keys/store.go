@@ -1,0 +1,222 @@
+package keys
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"provery/prover/binfile"
+	"provery/prover/circuits"
+	"provery/prover/fault"
+)
+
+// Names of a set-up's files.
+const (
+	fileSystem   = "cs"
+	fileProving  = "pk"
+	fileVerify   = "vk"
+	fileManifest = "manifest.json"
+	fileCurrent  = "current"
+	unfinished   = ".unfinished-"
+)
+
+// Store is a directory of keys.
+type Store struct{ Dir string }
+
+// Current returns the manifest of the set-up in use, or nil where there is none: one whose directory somebody has
+// removed, as a damaged one's should be, is none.
+func (s Store) Current(circuitID string) (*Manifest, error) {
+	text, err := os.ReadFile(filepath.Join(s.Dir, circuitID, fileCurrent))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	setupID := strings.TrimSpace(string(text))
+	if _, err := os.Stat(s.dir(circuitID, setupID)); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return s.Manifest(circuitID, setupID)
+}
+
+// Manifest returns the manifest of one set-up, after looking at the sizes of the files it names.
+func (s Store) Manifest(circuitID, setupID string) (*Manifest, error) {
+	if !isDigest(circuitID) || !isDigest(setupID) {
+		return nil, fault.New(fault.InvalidKey, "set-up %q of circuit %q: ids have 64 hexadecimal digits", fault.Shorten(setupID, 80), fault.Shorten(circuitID, 80))
+	}
+	dir := s.dir(circuitID, setupID)
+	path := filepath.Join(dir, fileManifest)
+	m, err := parseManifest(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.InvalidKey, "%s is missing; make keys by `circuit setup`", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m.CircuitID != circuitID || m.SetupID != setupID || m.Files[fileSystem].SHA256 != circuitID || m.Files[fileVerify].SHA256 != setupID {
+		return nil, fault.New(fault.InvalidKey, "%s speaks of circuit %.12s and set-up %.12s, its directory of others", path, m.CircuitID, m.SetupID)
+	}
+	if m.Setup.Kind != Ceremony && !m.Setup.Insecure {
+		return nil, fault.New(fault.InvalidKey, "%s calls a key of kind %q secure, which only those of a ceremony are", path, m.Setup.Kind)
+	}
+	for _, name := range []string{fileSystem, fileProving, fileVerify} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			return nil, fault.New(fault.InvalidKey, "%s is missing; remove %s and make keys by `circuit setup`", filepath.Join(dir, name), dir)
+		}
+		if info.Size() != m.Files[name].Bytes {
+			return nil, fault.New(fault.InvalidKey, "%s has %d bytes, expected %d", filepath.Join(dir, name), info.Size(), m.Files[name].Bytes)
+		}
+	}
+	return m, nil
+}
+
+// Find returns the set-up to use for a circuit: the one named, or the current one.
+func (s Store) Find(c *circuits.Circuit, setupID string) (*Manifest, error) {
+	if setupID != "" {
+		return s.Manifest(c.ID, setupID)
+	}
+	m, err := s.Current(c.ID)
+	if err == nil && m == nil {
+		err = fault.New(fault.InvalidKey, "circuit %s has no keys in %s; make them by `circuit setup`", c.Name, s.Dir)
+	}
+	return m, err
+}
+
+// Setups lists a circuit's usable set-ups.
+func (s Store) Setups(circuitID string) ([]*Manifest, error) {
+	entries, err := os.ReadDir(filepath.Join(s.Dir, circuitID))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var found []*Manifest
+	for _, entry := range entries {
+		if entry.IsDir() && isDigest(entry.Name()) {
+			if m, err := s.Manifest(circuitID, entry.Name()); err == nil {
+				found = append(found, m)
+			}
+		}
+	}
+	return found, err
+}
+
+// Use makes a set-up the current one.
+func (s Store) Use(circuitID, setupID string) error {
+	if _, err := s.Manifest(circuitID, setupID); err != nil {
+		return err
+	}
+	_, err := binfile.WriteAtomic(filepath.Join(s.Dir, circuitID, fileCurrent), []byte(setupID+"\n"))
+	return err
+}
+
+// Path is where a set-up's file is.
+func (s Store) Path(m *Manifest, name string) string {
+	return filepath.Join(s.dir(m.CircuitID, m.SetupID), name)
+}
+
+func (s Store) dir(circuitID, setupID string) string {
+	return filepath.Join(s.Dir, circuitID, setupID)
+}
+
+// Read returns the bytes of a set-up's file, whose digest must be the recorded one.
+func (s Store) Read(m *Manifest, name string) ([]byte, error) {
+	path := s.Path(m, name)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(text)
+	if got := hex.EncodeToString(digest[:]); got != m.Files[name].SHA256 {
+		return nil, damaged(path, got, m.Files[name].SHA256)
+	}
+	return text, nil
+}
+
+// Audit hashes all files of a set-up.
+func (s Store) Audit(m *Manifest) error {
+	for _, name := range []string{fileSystem, fileVerify, fileProving} {
+		got, err := describe(s.Path(m, name))
+		if err != nil {
+			return err
+		}
+		if got != m.Files[name] {
+			return damaged(s.Path(m, name), got.SHA256, m.Files[name].SHA256)
+		}
+	}
+	return nil
+}
+
+func damaged(path, got, expected string) error {
+	return fault.New(fault.InvalidKey, "%s is damaged: its SHA-256 is %s, expected %s; remove its directory and make keys anew", path, got, expected)
+}
+
+// install completes a set-up whose files pk and vk lie in the unfinished directory dir, and makes it the current one.
+func (s Store) install(dir string, c *circuits.Circuit, compiled *circuits.Compiled, provenance Provenance) (*Manifest, error) {
+	if err := writeSynced(filepath.Join(dir, fileSystem), compiled.Bytes); err != nil {
+		return nil, err
+	}
+	m := &Manifest{Format: 1, Circuit: c.Name, CircuitID: compiled.ID, Constraints: compiled.System.GetNbConstraints(),
+		Setup: provenance, Files: map[string]File{}, CreatedAt: time.Now().UTC().Format(time.RFC3339)}
+	for _, name := range []string{fileSystem, fileProving, fileVerify} {
+		file, err := describe(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		m.Files[name] = file
+	}
+	m.SetupID = m.Files[fileVerify].SHA256
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	if err := writeSynced(filepath.Join(dir, fileManifest), append(text, '\n')); err != nil {
+		return nil, err
+	}
+	if err := sync(dir); err != nil {
+		return nil, err
+	}
+	// a ceremony that was interrupted while its keys were put into use makes the same ones again
+	if there, err := s.Manifest(m.CircuitID, m.SetupID); err == nil {
+		m = there
+	} else if err := os.Rename(dir, s.dir(m.CircuitID, m.SetupID)); err != nil {
+		return nil, err
+	}
+	if err := s.Use(m.CircuitID, m.SetupID); err != nil {
+		return nil, err
+	}
+	return m, sync(filepath.Join(s.Dir, m.CircuitID))
+}
+
+func writeSynced(path string, text []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if _, err := file.Write(text); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// sync makes names in a directory durable.
+func sync(dir string) error {
+	file, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return file.Sync()
+}
+
+func isDigest(text string) bool {
+	raw, err := hex.DecodeString(text)
+	return err == nil && len(raw) == sha256.Size && text == strings.ToLower(text)
+}

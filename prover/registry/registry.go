@@ -1,0 +1,17 @@
+// Package registry lists the circuits that the program knows: one line for each system.
+package registry
+
+import (
+	"slices"
+
+	"provery/prover/circuits"
+	beacon "provery/provery/systems/beacon/circuit"
+)
+
+// Circuits describes every circuit.
+func Circuits() []*circuits.Circuit {
+	return slices.Concat(
+		[]*circuits.Circuit{circuits.SelfTest()},
+		beacon.Circuits(),
+	)
+}

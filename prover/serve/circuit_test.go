@@ -1,0 +1,54 @@
+package serve_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// outcome returns a reply's error kind, or "ok".
+func (s *session) outcome(request string) string {
+	s.t.Helper()
+	if reply := s.ask(request); reply["ok"] != true {
+		return fmt.Sprint(reply["error"].(map[string]any)["kind"])
+	}
+	return "ok"
+}
+
+func TestCircuits(t *testing.T) {
+	s := start(t)
+	for name, text := range map[string]string{"in": `{"x":"3"}`, "other": `{"x":"4"}`, "false": `{"x":"3","y":"4"}`} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const files = `"circuit":"self-test","keys":"DIR/keys","proof":"DIR/p","public":"DIR/u"`
+	for i, c := range []struct{ op, fields, want string }{
+		{"circuit_list", `"keys":"DIR/keys"`, "ok"},
+		{"circuit_prove", files + `,"input":"DIR/in"`, "invalid_key"},
+		{"circuit_setup", files, "ok"},
+		{"circuit_setup", `"circuit":"none","keys":"DIR/keys"`, "invalid_input"},
+		{"circuit_dance", files, "unsupported"},
+		{"circuit_check", files + `,"input":"DIR/in"`, "ok"},
+		{"circuit_prove", files + `,"input":"DIR/false"`, "invalid_witness"},
+		{"circuit_prove", files + `,"input":"DIR/none"`, "io"},
+		{"circuit_prove", files + `,"input":"DIR/in","secure":true`, "invalid_key"},
+		{"circuit_prove", files + `,"input":"DIR/in"`, "ok"},
+		{"circuit_verify", files + `,"input":"DIR/in"`, "ok"},
+		{"circuit_verify", files + `,"input":"DIR/other"`, "invalid_proof"},
+		{"circuit_audit", files, "ok"},
+		{"circuit_use", files + `,"setup":"x"`, "invalid_key"},
+		{"circuit_export", files + `,"out":"DIR/exported"`, "ok"},
+		{"ceremony_init", files + `,"dir":"DIR/ceremony"`, "ok"},
+		{"ceremony_contribute", `"dir":"DIR/ceremony","name":"anna"`, "ok"},
+		{"ceremony_verify", `"dir":"DIR/ceremony"`, "ok"},
+		{"ceremony_seal", `"dir":"DIR/ceremony"`, "invalid_input"},
+		{"ceremony_dance", `"dir":"DIR/ceremony"`, "unsupported"},
+		{"ceremony_verify", files, "invalid_input"},
+	} {
+		if got := s.outcome(fmt.Sprintf(`{"id":"%d","op":%q,%s}`, i, c.op, c.fields)); got != c.want {
+			t.Errorf("%d, %s: %s, want %s", i, c.op, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,253 @@
+// Package statement proves and verifies statements of circuits with keys from a store.
+package statement
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
+	"github.com/consensys/gnark/backend"
+	bn254groth16 "github.com/consensys/gnark/backend/groth16/bn254"
+	"github.com/consensys/gnark/backend/solidity"
+	"github.com/consensys/gnark/constraint"
+	cs "github.com/consensys/gnark/constraint/bn254"
+	"github.com/consensys/gnark/frontend"
+
+	"provery/prover/binfile"
+	"provery/prover/circuits"
+	"provery/prover/fault"
+	"provery/prover/keys"
+	"provery/prover/pace"
+)
+
+// maxInputBytes bounds inputs, proofs and public values read.
+const maxInputBytes = 16 << 20
+
+// gcPercent is how much garbage may gather while proving, in percent of what is alive: at 100 a proof takes 3 GB at its
+// peak, at 50 2.2 GB and no more time.
+const gcPercent = 50
+
+// steps are those of a proof, with the seconds that a million constraints take on two cores.
+var steps = []pace.Step{
+	pace.Usual("load", "load", 0.4),
+	pace.Usual("solve", "solve", 1.5),
+	pace.Usual("quotient", "prove", 4.5),
+	pace.Usual("sum z", "prove", 4),
+	pace.Usual("sum k", "prove", 1.6),
+	pace.Usual("sum a", "prove", 3),
+	pace.Usual("sum b", "prove", 2.8),
+	pace.Usual("verify", "verify", 0.01),
+}
+
+// Public is the file beside a proof: what a verifier needs besides the key.
+type Public struct {
+	Circuit   string `json:"circuit"`
+	CircuitID string `json:"circuit_id"`
+	// VerifyingKey is the SHA-256 of the verifying key, and the id of its set-up.
+	VerifyingKey string          `json:"verifying_key"`
+	Values       circuits.Values `json:"public"`
+}
+
+// Request asks for one proof.
+type Request struct {
+	Circuit *circuits.Circuit
+	Store   keys.Store
+	Threads int
+	// Setup is the set-up to use, the current one if empty.
+	Setup string
+	// Input is read; Proof and Public are written, after the proof was verified.
+	Input, Proof, Public string
+}
+
+// Made is what Prove has written.
+type Made struct {
+	Public
+	// Setup is the kind of the key's set-up.
+	Setup      string          `json:"setup"`
+	Insecure   bool            `json:"insecure"`
+	Proof      binfile.Written `json:"proof"`
+	PublicFile binfile.Written `json:"public_file"`
+	// Steps are how long each took, in seconds of wall time.
+	Steps map[string]float64 `json:"steps_s"`
+}
+
+// Check reads an input and tells whether its statement is true, in milliseconds and without keys.
+func Check(c *circuits.Circuit, path string) (circuits.Values, error) {
+	_, values, err := assign(c, path)
+	return values, err
+}
+
+func assign(c *circuits.Circuit, path string) (frontend.Circuit, circuits.Values, error) {
+	input, err := readBounded(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.Assign(input)
+}
+
+// Prove makes a proof, verifies it, and writes it.
+func Prove(r *Request, progress pace.Tell) (*Made, error) {
+	assignment, values, err := assign(r.Circuit, r.Input)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := r.Store.Find(r.Circuit, r.Setup)
+	if err != nil {
+		return nil, err
+	}
+	vk, err := verifyingKey(r.Store, manifest)
+	if err != nil {
+		return nil, err
+	}
+	p := pace.New(progress, pace.Scale(steps, manifest.Constraints))
+	defer p.Stop()
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+
+	p.Begin("load")
+	system, err := readSystem(r.Store, manifest)
+	if err != nil {
+		return nil, err
+	}
+	key, err := r.Store.ProvingKey(manifest, system)
+	if err != nil {
+		return nil, err
+	}
+	defer key.Close()
+	witness, err := circuits.Witness(assignment, false)
+	if err != nil {
+		return nil, err
+	}
+	maker := &prover{system: system, key: key, commitments: system.CommitmentInfo.(constraint.Groth16Commitments), threads: r.Threads, begin: p.Begin}
+	proof, err := maker.prove(witness)
+	if err != nil {
+		return nil, err
+	}
+	p.Begin("verify")
+	public := Public{r.Circuit.Name, manifest.CircuitID, manifest.SetupID, values}
+	file := encodeProof(proof)
+	if err := verify(r.Circuit, vk, file, values); err != nil {
+		if damage := r.Store.Audit(manifest); damage != nil {
+			return nil, damage
+		}
+		return nil, fault.New(fault.Internal, "the proof made does not verify: %v", err)
+	}
+	return write(r, &Made{Public: public, Setup: manifest.Setup.Kind, Insecure: manifest.Setup.Insecure, Steps: p.Stop()}, file)
+}
+
+func readSystem(store keys.Store, manifest *keys.Manifest) (*cs.R1CS, error) {
+	text, err := store.Read(manifest, "cs")
+	if err != nil {
+		return nil, err
+	}
+	return circuits.Read(text)
+}
+
+func write(r *Request, made *Made, proof []byte) (*Made, error) {
+	text, err := json.MarshalIndent(made.Public, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	if made.PublicFile, err = binfile.WriteAtomic(r.Public, append(text, '\n')); err != nil {
+		return nil, err
+	}
+	if made.Proof, err = binfile.WriteAtomic(r.Proof, proof); err != nil {
+		_ = os.Remove(r.Public)
+	}
+	return made, err
+}
+
+func verifyingKey(store keys.Store, manifest *keys.Manifest) (*bn254groth16.VerifyingKey, error) {
+	text, err := store.Read(manifest, "vk")
+	if err != nil {
+		return nil, err
+	}
+	return readVerifyingKey(text)
+}
+
+func readVerifyingKey(text []byte) (*bn254groth16.VerifyingKey, error) {
+	vk, reader := new(bn254groth16.VerifyingKey), bytes.NewReader(text)
+	if _, err := vk.ReadFrom(reader); err != nil || reader.Len() != 0 {
+		return nil, fault.New(fault.InvalidKey, "the verifying key is damaged: %v", err)
+	}
+	return vk, nil
+}
+
+func verify(c *circuits.Circuit, vk *bn254groth16.VerifyingKey, file []byte, values circuits.Values) error {
+	proof, err := decodeProof(file, len(vk.CommitmentKeys))
+	if err != nil {
+		return err
+	}
+	assignment, err := c.Public(values)
+	if err != nil {
+		return fault.New(fault.InvalidProof, "%v", err)
+	}
+	witness, err := circuits.Witness(assignment, true)
+	if err != nil {
+		return err
+	}
+	vector, ok := witness.Vector().(fr.Vector)
+	if !ok || len(vector)+len(vk.CommitmentKeys) != vk.NbPublicWitness() {
+		return fault.New(fault.InvalidKey, "the verifying key takes %d public inputs, circuit %s has %d", vk.NbPublicWitness()-len(vk.CommitmentKeys), c.Name, len(vector))
+	}
+	if err := bn254groth16.Verify(proof, vk, vector, solidity.WithVerifierTargetSolidityVerifier(backend.GROTH16)); err != nil {
+		return fault.New(fault.InvalidProof, "the proof does not hold for its public values")
+	}
+	return nil
+}
+
+// Verify checks a proof and its public values against a verifying key given as bytes. Where input is not empty, the
+// public values must be those of that input's statement, which is checked too.
+func Verify(c *circuits.Circuit, key []byte, proofPath, publicPath, input string) (*Public, error) {
+	file, err := readBounded(proofPath)
+	if err != nil {
+		return nil, err
+	}
+	text, err := readBounded(publicPath)
+	if err != nil {
+		return nil, err
+	}
+	public, decoder := new(Public), json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(public); err != nil {
+		return nil, fault.New(fault.InvalidProof, "public values are not the expected JSON: %s", fault.Shorten(err.Error(), 200))
+	}
+	digest := sha256.Sum256(key)
+	if id := hex.EncodeToString(digest[:]); public.VerifyingKey != id || public.CircuitID != c.ID || public.Circuit != c.Name {
+		return nil, fault.New(fault.InvalidProof, "the proof is for key %.16s of circuit %.80s (%.16s), expected key %.16s of circuit %s (%.16s)",
+			public.VerifyingKey, public.Circuit, public.CircuitID, id, c.Name, c.ID)
+	}
+	vk, err := readVerifyingKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if input != "" {
+		stated, err := Check(c, input)
+		if err != nil {
+			return nil, err
+		}
+		for name, value := range stated {
+			if public.Values[name] != value {
+				return nil, fault.New(fault.InvalidProof, "public value %s is %q, the input says %s", name, fault.Shorten(public.Values[name], 80), value)
+			}
+		}
+	}
+	return public, verify(c, vk, file, public.Values)
+}
+
+func readBounded(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxInputBytes+1))
+	if err == nil && len(text) > maxInputBytes {
+		return nil, fault.New(fault.InvalidInput, "%s has more than %d bytes", path, maxInputBytes)
+	}
+	return text, err
+}
