@@ -131,11 +131,14 @@ class Sp1Network:
         )
         waiting = Waiting(opened.client, opened.requests, opened.settings, order, progress)
         allowed = limits.get().timeout_s or None
+        clock = asyncio.timeout(allowed)
         try:
-            async with asyncio.timeout(allowed):
+            async with clock:
                 url = await waiting.fulfilled()
                 files = await self._fetched(url, statement, mode, program, into, public)
         except TimeoutError:
+            if not clock.expired():
+                raise
             raise ProverTimeout(
                 f"the prover network gave no {kind} proof in {allowed:g} s",
                 action="the request stands and is taken up again; raise the stage's timeout_s if it needs longer",
