@@ -16,7 +16,7 @@ from provery.core.errors import InvalidInput, SourceUnavailable
 from provery.core.ports import Ledger
 from provery.core.types import Json, Plan, Stage, Unit, UnitStatus, Work
 from provery.systems.beacon.inspection import Standing, Verdict
-from provery.systems.beacon.plan import LIVE, OLD, URGENT, plan_for
+from provery.systems.beacon.plan import LIVE, OLD, URGENT, backfill_name, plan_for
 from provery.systems.beacon.status import Record
 from provery.systems.beacon.streams import Stream
 from provery.systems.beacon.witness import circuit_name, first_period
@@ -61,13 +61,11 @@ async def discover(stream: Stream, ledger: Ledger, first: int | None, last: int 
         if len(due) > LOOK:  # the newest is the one that must not be late
             log.warning("%s: %d periods are due, %d are taken now", stream.id, len(due), LOOK)
             due = [*due[: LOOK - 1], due[-1]]
-    name = f"{stream.id}/{first}-{last}" if backfill else ""
+    fairness = backfill_name(stream.id, first, last) if backfill else ""
     works, keys = [], Keys(stream)
     for period in due:
         priority = OLD if backfill else URGENT if period == newest else LIVE
-        works.append(
-            await work_of(stream, period, keys, ledger=ledger, priority=priority, fairness=name[-64:])
-        )
+        works.append(await work_of(stream, period, keys, ledger=ledger, priority=priority, fairness=fairness))
     await stream.show()
     return works
 

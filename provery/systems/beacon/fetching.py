@@ -59,7 +59,7 @@ async def _previous(stream: Stream, context: StageContext, period: int) -> list[
     return await context.artifacts.put_files(files) if len(files) == len(PREVIOUS) else []
 
 
-async def in_turn(ledger: Ledger, unit: Unit, why: str, *, wait_s: float, backfill: str = "") -> None:
+async def in_turn(ledger: Ledger, unit: Unit, why: str, *, wait_s: float, first: int = 0) -> None:
     """Let the period before go first while it is under way; one that failed or was parked holds nobody up.
 
     Args:
@@ -67,17 +67,15 @@ async def in_turn(ledger: Ledger, unit: Unit, why: str, *, wait_s: float, backfi
         unit: Whose turn it may be.
         why: What it needs the other one for.
         wait_s: How long to wait here before giving the place on the worker to others.
-        backfill: Only where both units belong to this one.
+        first: Periods before this one do not count.
 
     Raises:
         OutOfTurn: its turn has not come.
     """
-    before, deadline = str(period_of(unit) - 1), time.monotonic() + wait_s
-    while True:
-        row = await ledger.unit(unit.system, unit.stream, before)
+    before, deadline = period_of(unit) - 1, time.monotonic() + wait_s
+    while before >= first:
+        row = await ledger.unit(unit.system, unit.stream, str(before))
         if row is None or row.status is not UnitStatus.RUNNING:
-            return
-        if backfill and (row.plan is None or row.plan.fairness != backfill):
             return
         if time.monotonic() > deadline:
             raise OutOfTurn(f"period {unit.key} {why}: period {before} is under way", value=row.stage)

@@ -65,6 +65,17 @@ def plan_for(
     return Plan(tuple(stages), priority=priority, fairness=fairness)
 
 
+def backfill_name(stream: str, first: int | None, last: int | None) -> str:
+    """What a backfill's units have as their fairness key, 64 bytes at most: other work takes turns with it."""
+    return f"{stream}/{first}-{last}"[-64:]
+
+
+def first_of(fairness: str) -> int | None:
+    """The first period of the backfill that a fairness key names; None where it names none."""
+    first, dash, _ = fairness.rpartition("/")[2].partition("-")
+    return int(first) if dash and first.isascii() and first.isdigit() else None
+
+
 def pin(keys: Mapping[str, str]) -> str:
     """What a plan pins: one prover's key as it is, several as ``prover=key,prover=key``."""
     if len(keys) == 1:

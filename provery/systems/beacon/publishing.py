@@ -12,6 +12,7 @@ from provery.core.ports import StageContext, StageOutput
 from provery.core.types import Json
 from provery.systems.beacon.fetching import in_turn
 from provery.systems.beacon.inspection import Standing, Verdict
+from provery.systems.beacon.plan import first_of
 from provery.systems.beacon.spec import Chain
 from provery.systems.beacon.status import Record
 from provery.systems.beacon.streams import Stream
@@ -57,12 +58,9 @@ async def submit(stream: Stream, context: StageContext) -> StageOutput:
 async def _turn(context: StageContext) -> None:
     """Wait a moment for the period before; then let go of the worker's slot and come again."""
     row = await context.ledger.unit(context.unit.system, context.unit.stream, context.unit.key)
-    backfill = row.plan.fairness if row is not None and row.plan is not None else ""
-    if not backfill:
-        return
-    await in_turn(
-        context.ledger, context.unit, "is published after another", wait_s=TURN_S, backfill=backfill
-    )
+    first = first_of(row.plan.fairness) if row is not None and row.plan is not None else None
+    if first is not None:
+        await in_turn(context.ledger, context.unit, "is published in order", wait_s=TURN_S, first=first)
 
 
 def _about(stream: Stream, context: StageContext, chain: Chain, period: int) -> dict[str, Json]:

@@ -54,7 +54,7 @@ class Stream:
         self._chain_data: tuple[dict[str, Json], dict[str, Json]] | None = None
         self._nodes: BeaconNodes | None = None
         self._inspector: Inspector | None = None
-        self._reading = asyncio.Lock()
+        self._reading, self._making = asyncio.Lock(), asyncio.Lock()
         self._told: tuple[int, float] | None = None
 
     @property
@@ -136,12 +136,13 @@ class Stream:
             ConfigurationError: none is configured, or a URL is malformed.
             SourceUnavailable: the chain is not known yet.
         """
-        if self._nodes is None:
-            urls = self._urls()
-            made = BeaconNodes(await self.chain(), urls, self._limits)
-            await made.check_genesis()
-            self._nodes = made
-        return self._nodes
+        chain = await self.chain()
+        async with self._making:
+            if self._nodes is None:
+                made = BeaconNodes(chain, self._urls(), self._limits)
+                await made.check_genesis()
+                self._nodes = made
+            return self._nodes
 
     async def inspector(self) -> Inspector:
         """Tells whether stored periods hold."""

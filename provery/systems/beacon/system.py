@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from provery.systems.beacon import discovery, fetching, publishing, stages
 from provery.systems.beacon.status import Record
 from provery.systems.beacon.streams import Stream, Streams
 
+log = logging.getLogger(__name__)
 _Work = Callable[[Stream, StageContext], Awaitable[StageOutput]]
 _STAGES: dict[str, _Work] = {
     Stage.FETCH: fetching.fetch,
@@ -62,7 +64,11 @@ class BeaconSystem:
         """Count a period that ended without a proof; nothing of it is published."""
         if status is not UnitStatus.FAILED:
             return
-        stream = self._streams.get(unit.stream)
+        try:
+            stream = self._streams.get(unit.stream)
+        except ConfigurationError as error:  # it is configured no more: there is nothing to count it in
+            log.warning("period %s ended as failed: %s", unit.key, error)
+            return
         rejected = int(error_kind == ProofRejected.__name__)
 
         def ended(record: Record) -> Record:

@@ -9,7 +9,7 @@ import pytest
 from provery.core.errors import ConfigurationError, InvalidKey
 from provery.core.types import Stage
 from provery.systems.beacon import look_every_s
-from provery.systems.beacon.plan import pin, pinned, plan_for
+from provery.systems.beacon.plan import backfill_name, first_of, pin, pinned, plan_for
 from provery.systems.beacon.settings import BeaconSettings
 
 HOME = Path("/home/provery")
@@ -115,6 +115,15 @@ def test_out_of_memory_goes_to_the_larger_queue_and_then_to_the_next_prover() ->
     assert prove is not None
     assert (prove.queue, prove.fallback_queue) == ("cpu", "cpu-large")
     assert (prove.prover, prove.fallback_provers, prove.memory_mb) == ("native", ("command",), 4096)
+
+
+def test_a_backfill_is_known_by_its_units() -> None:
+    assert first_of(backfill_name("beacon/mainnet", 1600, 1700)) == 1600
+    assert first_of(backfill_name("beacon/" + "x" * 63, 123456, 234567)) == 123456
+    assert len(backfill_name("beacon/" + "x" * 63, 123456, 234567).encode()) == 64
+    assert first_of("") is None
+    assert first_of("beacon/my-net") is None
+    assert first_of(backfill_name("beacon/my-net", None, 7)) is None
 
 
 def test_each_provers_key_is_pinned() -> None:
