@@ -90,7 +90,7 @@ $(HOMEDIR)/bin/rapidsnark-prove: | $(STAMPS)/python
 
 # ---------------------------------------------------------------- daily work
 
-run: setup ## Start everything and prove demo jobs (ONCE=1: then exit; FAST=1: fewer jobs)
+run: setup ## Start everything, prove demo jobs and a mainnet period (ONCE=1: then exit; FAST=1: few jobs only)
 	$(BIN)/provery up --demo $(if $(ONCE),--once) $(if $(FAST),--fast)
 
 test: setup tools-s3 ## Run every test (ARGS=... is passed to pytest)

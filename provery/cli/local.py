@@ -37,7 +37,7 @@ def up(
     check: Annotated[bool, typer.Option("--check", help="Only check the topology file.")] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Add demo jobs and show them being proved.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Stop when the demo is done.")] = False,
-    fast: Annotated[bool, typer.Option("--fast", help="Fewer demo jobs.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer demo jobs, and no mainnet period.")] = False,
     json_: JsonOption = False,
 ) -> None:
     """Start everything on this machine: Temporal, Redis, workers, listeners. Ctrl-C stops it in order.
@@ -60,6 +60,10 @@ def up(
         raise typer.Exit(CONFIGURATION if problems else 0)
     learn_secrets(os.environ)
     topology = config.load_topology(path)
+    if demo and not fast:
+        from provery.local.period_demo import with_recorded
+
+        topology = with_recorded(topology)
 
     def tell(event: Event) -> None:
         if json_:
@@ -76,8 +80,12 @@ def up(
 
 def _demo(fast: bool, *, stderr: bool) -> Demo:
     from provery.local.demo import DemoOptions, membership
+    from provery.local.period_demo import in_turn, period
 
-    return membership(DemoOptions(jobs=FAST_JOBS) if fast else DemoOptions(), Console(stderr=stderr))
+    console = Console(stderr=stderr)
+    if fast:
+        return membership(DemoOptions(jobs=FAST_JOBS), console)
+    return in_turn(membership(DemoOptions(), console), period(console))
 
 
 def worker(context: typer.Context) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from provery.cli.output import console
 from provery.core.ports import Progress as Report
+from provery.local import progress
 
 
 @contextmanager
 def bar(title: str, *, quiet: bool = False) -> Iterator[Report]:
-    """Show how far something has come, on standard error; where that is no terminal, a line for each new phase.
+    """Show how far something has come, on standard error.
 
     Args:
         title: What is being done.
@@ -22,25 +21,8 @@ def bar(title: str, *, quiet: bool = False) -> Iterator[Report]:
     Yields:
         What to call with phase, done and total.
     """
-    out = console(stderr=True)
     if quiet:
         yield lambda step, done, total: None
         return
-    if not out.is_terminal:
-        phases: list[str] = []
-
-        def line(step: str, done: float, total: float) -> None:
-            if step and step not in phases[-1:]:
-                phases.append(step)
-                out.print(f"{title}: {step}", markup=False)
-
-        yield line
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeElapsedColumn(), console=out, transient=True) as shown:
-        task = shown.add_task(title, total=1.0)
-
-        def move(step: str, done: float, total: float) -> None:
-            shown.update(task, description=f"{title}: {step}", completed=done / total if total else 0.0)
-
+    with progress.bar(title, console(stderr=True)) as move:
         yield move
