@@ -86,7 +86,7 @@ class Command:
 
     async def verify(self, statement: Statement, proof: Mapping[str, Path]) -> Mapping[str, str]:
         """See :meth:`provery.core.ports.StatementProver.verify`."""
-        return await self._checker.final(statement, proof)
+        return await self._checker.accepted(statement, proof)
 
     async def close(self) -> None:
         """Nothing is kept between calls."""

@@ -5,7 +5,6 @@ Source: the verifier contracts of SP1, release by release. The pairing check is 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -57,11 +56,6 @@ def verify(proof: bytes, public: bytes, program: bytes, *, tools: Tools | None =
     (error,) = verdicts([Claim(proof, public, program)], tools=tools)
     if error is not None:
         raise error
-
-
-async def verified(proof: bytes, public: bytes, program: bytes, *, tools: Tools | None = None) -> None:
-    """As :func:`verify`, on a thread."""
-    await asyncio.to_thread(verify, proof, public, program, tools=tools)
 
 
 def verdicts(claims: Sequence[Claim], *, tools: Tools | None = None) -> list[ProofRejected | None]:

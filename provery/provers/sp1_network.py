@@ -105,7 +105,7 @@ class Sp1Network:
 
     async def verify(self, statement: Statement, proof: Mapping[str, Path]) -> Mapping[str, str]:
         """See :meth:`provery.core.ports.StatementProver.verify`."""
-        return await self._checker.final(statement, proof)
+        return await self._checker.accepted(statement, proof)
 
     async def close(self) -> None:
         """Close connections; requests in the network go on."""

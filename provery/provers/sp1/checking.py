@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from provery.core.errors import ConfigurationError, InvalidInput, InvalidKey, Pr
 from provery.core.ports import Statement
 from provery.provers.sp1 import bundle
 from provery.provers.sp1.claims import Demand, PublicValues
-from provery.provers.sp1_groth16 import PROGRAM_BYTES, SELECTORS, home_of, verified
+from provery.provers.sp1_groth16 import PROGRAM_BYTES, SELECTORS, Claim, home_of, verdicts
 from provery.provers.tools import Tools
 
 SYNC, PREVIOUS_PROOF, PREVIOUS_VK = "sync.ssz", "previous_zk_proof.bin", "previous_zk_vk_raw.bin"
@@ -28,6 +29,8 @@ LARGEST = {
 }
 """Bytes that are read of each."""
 RELEASE = "v5.0.0"
+ANY_ANCHOR = "any"
+"""Statement parameter ``anchor``: a proof found in a store may continue a chain of proofs that began anywhere."""
 
 
 def accepted_programs(env: Mapping[str, str]) -> list[bytes]:
@@ -83,7 +86,7 @@ class Checker:
         return sha256(SELECTORS[RELEASE] + self.program()).hexdigest()
 
     async def final(self, statement: Statement, proof: Mapping[str, Path]) -> dict[str, str]:
-        """Check the final proof and what it says of the statement.
+        """Check a proof that was just made, and what it says of the statement.
 
         Returns:
             Facts: program, release, anchor, root of the next keys.
@@ -92,15 +95,27 @@ class Checker:
             ProofRejected: it does not verify, or proves something else.
             InvalidInput: the statement cannot be proved so.
         """
+        return await self._checked(statement, proof, [self.program()])
+
+    async def accepted(self, statement: Statement, proof: Mapping[str, Path]) -> dict[str, str]:
+        """As :meth:`final`, of a proof of any accepted program: an older one's proofs stay valid."""
+        self.program()
+        return await self._checked(statement, proof, accepted_programs(self._env))
+
+    async def _checked(
+        self, statement: Statement, proof: Mapping[str, Path], programs: Sequence[bytes]
+    ) -> dict[str, str]:
         missing = [name for name in (ONCHAIN, PUBLIC) if name not in proof]
         if missing:
             raise ProofRejected("a file of the proof is missing", value=", ".join(missing))
         onchain, public = (read(proof[name], LARGEST[name]) for name in (ONCHAIN, PUBLIC))
         said = self.claims(statement, public)
-        program = self.program()
-        await verified(onchain, public, program, tools=self._tools)
+        claims = [Claim(onchain, public, program) for program in programs]
+        errors = await asyncio.to_thread(verdicts, claims, tools=self._tools)
+        if None not in errors:
+            raise errors[0] or ProofRejected("no program is accepted")
         return {
-            "program": program.hex(),
+            "program": programs[errors.index(None)].hex(),
             "sp1": RELEASE,
             "anchor": said.anchor.hex(),
             "next_keys_root": said.next_keys.hex(),
@@ -108,8 +123,15 @@ class Checker:
 
     def claims(self, statement: Statement, public: bytes) -> PublicValues:
         """Hold public values against the statement alone. Raises as :meth:`final`."""
-        demand, period = Demand.of(sync_of(statement)), period_of(statement)
-        anchor = b""
+        period, stored = period_of(statement), statement.params.get("anchor") == ANY_ANCHOR
+        if stored and SYNC not in statement.files:
+            said = PublicValues.read(public)
+            if said.period != period:
+                raise ProofRejected("the proof is of another period", value=said.period, expected=str(period))
+            return said
+        demand, anchor = Demand.of(sync_of(statement)), b""
+        if stored and PREVIOUS_PROOF not in statement.files:
+            anchor = PublicValues.read(public).anchor
         if PREVIOUS_PROOF in statement.files:
             previous = previous_values(statement)
             if (previous.next_keys, previous.period) != (demand.current_keys, period - 1):

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from provery.core.errors import ConfigurationError, InvalidInput, ProofRejected
+from provery.core.ports import Statement
 from provery.core.redact import redact
+from provery.provers.command import Command
 from provery.provers.sp1 import bundle
 from provery.provers.sp1.checking import Checker
 from provery.provers.sp1.claims import Demand, PublicValues
@@ -71,6 +73,45 @@ def test_a_chain_of_proofs_keeps_its_anchor(tmp_path: Path) -> None:
     following.files["previous_zk_proof.bin"].write_bytes(b"\1\0\0\0")
     with pytest.raises(InvalidInput, match="unusable"):
         checker.claims(following, sp1.public(1601))
+
+
+class TestStored:
+    """Proofs that somebody made earlier and a store holds."""
+
+    OTHER = "00" * 31 + "07"
+
+    def stored(self, folder: Path, period: int, *names: str, **params: str) -> Statement:
+        made = sp1.statement(folder, period)
+        files = {name: path for name, path in made.files.items() if name in names}
+        return Statement(made.unit, made.circuit, files, {**made.params, **params}, made.request_key)
+
+    def proof(self, folder: Path, period: int) -> dict[str, Path]:
+        return {
+            "zk_proof_g16.bin": sp1.VECTORS / f"sp1/proof_{period}.bin",
+            "zk_pub.bin": sp1.VECTORS / f"mainnet/public_values_{period}.bin",
+        }
+
+    async def test_they_may_continue_a_chain_that_is_not_here(self, tmp_path: Path) -> None:
+        prover = Command({"PROVERY_SP1_PROGRAM": sp1.PROGRAM})
+        proof = self.proof(tmp_path, 1601)
+        with pytest.raises(ProofRejected, match="anchor"):
+            await prover.verify(self.stored(tmp_path, 1601, "sync.ssz"), proof)
+        facts = await prover.verify(self.stored(tmp_path, 1601, "sync.ssz", anchor="any"), proof)
+        assert facts["anchor"] == Demand.of(sync(1600)).current_keys.hex()
+        assert await prover.verify(self.stored(tmp_path, 1601, anchor="any"), proof) == facts
+        with pytest.raises(ProofRejected, match="another period"):
+            await prover.verify(self.stored(tmp_path, 1600, anchor="any"), proof)
+        with pytest.raises(ProofRejected, match="next keys"):
+            await prover.verify(self.stored(tmp_path, 1600, "sync.ssz", anchor="any"), proof)
+
+    async def test_an_older_programs_proofs_stay_valid(self, tmp_path: Path) -> None:
+        statement, proof = self.stored(tmp_path, 1600, "sync.ssz"), self.proof(tmp_path, 1600)
+        newer = {"PROVERY_SP1_PROGRAM": f"0x{self.OTHER}, 0x{sp1.PROGRAM}"}
+        assert (await Command(newer).verify(statement, proof))["program"] == sp1.PROGRAM
+        with pytest.raises(ProofRejected, match="pairing"):  # but nothing new is made of it
+            await Checker(newer).final(statement, proof)
+        with pytest.raises(ProofRejected, match="pairing"):
+            await Command({"PROVERY_SP1_PROGRAM": self.OTHER}).verify(statement, proof)
 
 
 @pytest.mark.parametrize("period", [1600, 1601])
