@@ -141,10 +141,6 @@ class Checker:
                     expected=f"period {period - 1}, keys {demand.current_keys.hex()}",
                 )
             anchor = previous.anchor
-        elif (
-            statement.params.get("anchor") == "any"
-        ):  # a stored proof: where its chain began is not ours to say
-            anchor = PublicValues.read(public).anchor
         return demand.check(public, period, anchor)
 
 
