@@ -11,6 +11,7 @@ import logging
 import shutil
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -128,6 +129,7 @@ class Sp1Network:
             mode,
             program.vk_hash,
             partial(opened.inputs.upload, statement, program, into, progress),
+            cap_of(statement),
         )
         waiting = Waiting(opened.client, opened.requests, opened.settings, order, progress)
         allowed = limits.get().timeout_s or None
@@ -213,6 +215,26 @@ class Sp1Network:
             inputs = Inputs(client, requests.turn, self._env.get("PROVERY_SP1_STDIN_COMMAND", ""))
             self._opened = _Open(settings, client, requests, inputs)
         return self._opened
+
+
+def cap_of(statement: Statement) -> Decimal | None:
+    """What the statement's stream lets one proof cost, in PROVE; None where it does not say.
+
+    Raises:
+        InvalidInput: it says something else than an amount.
+    """
+    text = statement.params.get("spending_cap")
+    if text is None:
+        return None
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if not found.is_finite() or found < 0:
+        raise InvalidInput(
+            "the statement's spending cap is no amount", value=text, expected="PROVE, 0 or more"
+        )
+    return found
 
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:

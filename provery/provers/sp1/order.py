@@ -26,6 +26,8 @@ class Order:
     vk_hash: bytes
     upload: Callable[[], Awaitable[str]]
     """Stores the program's input with the network; returns its address."""
+    max_cost: Decimal | None = None
+    """What the proof's own stream lets it cost, in PROVE; the settings' cap holds besides."""
 
     @property
     def kind(self) -> str:
@@ -83,14 +85,15 @@ async def _auction(
         types_pb2.GetProversByUptimeResponse,
     )
     base, quoted = _amount(terms.base_fee), _amount(terms.max_price_per_pgu)
-    cap, gas = units(settings.max_cost), settings.gas_limit
+    most = settings.max_cost if order.max_cost is None else min(settings.max_cost, order.max_cost)
+    cap, gas = units(most), settings.gas_limit
     if base + quoted * gas > cap:
         metrics.REQUESTS.labels(order.kind, "too_dear").inc()
         raise SpendingCapReached(
             f"a {order.kind} proof is too dear; nothing was requested",
             value=f"{prove(base + quoted * gas):f} PROVE for {gas} gas units",
-            expected=f"at most {settings.max_cost:f} PROVE",
-            action="raise PROVERY_SP1_MAX_COST, lower PROVERY_SP1_GAS_LIMIT, or wait",
+            expected=f"at most {most:f} PROVE",
+            action="raise PROVERY_SP1_MAX_COST or the stream's SPENDING_CAP, lower PROVERY_SP1_GAS_LIMIT, or wait",
         )
     price = min(quoted * 12 // 10, (cap - base) // gas)  # a fifth above the quote, within the cap
     body.whitelist.extend(provers.provers)

@@ -69,7 +69,7 @@ class BeaconSettings(BaseModel):
     attempts: int = Field(2, ge=1)
     """Failures of a prover before the next one takes over."""
     spending_cap: str = ""
-    """The most that one period may cost, in the unit of the prover that is paid."""
+    """The most that one proof may cost, in the unit of the prover that is paid."""
 
     @field_validator("prove_queue")
     @classmethod

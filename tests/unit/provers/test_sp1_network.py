@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -136,6 +137,18 @@ class TestMoney:
             offered = int(body.base_fee) + int(body.max_price_per_pgu) * body.gas_limit
             assert Decimal(offered) / 10**18 <= Decimal("0.85")
             assert int(body.max_price_per_pgu) > net.network.price
+
+    async def test_a_streams_own_cap_counts_where_it_is_lower(self, net: Rig) -> None:
+        given = net.statement(1600)
+        for cap, most in (("0.5", "0.5"), ("5", "2")):
+            net.network.price = 10**9 * 2
+            capped = replace(given, params={**given.params, "spending_cap": cap})
+            with pytest.raises(SpendingCapReached, match=rf"at most {most} PROVE"):
+                await net.prover.prove(capped, net.into(), net.told)
+        bad = replace(given, params={**given.params, "spending_cap": "much"})
+        with pytest.raises(InvalidInput, match="no amount"):
+            await net.prover.prove(bad, net.into(), net.told)
+        assert net.network.bodies == []
 
     async def test_a_streams_day_is_capped_too(self, tmp_path: Path) -> None:
         async with rig(tmp_path, PROVERY_SP1_MAX_COST_PER_DAY="1.1") as net:
