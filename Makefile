@@ -31,7 +31,7 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-circuits lint fmt protos faults bench bench-beacon lock tools-s3 rapidsnark clean
+.PHONY: help setup run test test-circuits live lint fmt protos faults bench bench-beacon lock tools-s3 rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,7 +93,7 @@ $(HOMEDIR)/bin/rapidsnark-prove: | $(STAMPS)/python
 run: setup ## Start everything, prove demo jobs and a mainnet period (ONCE=1: then exit; FAST=1: few jobs only)
 	$(BIN)/provery up --demo $(if $(ONCE),--once) $(if $(FAST),--fast)
 
-test: setup tools-s3 ## Run every test (ARGS=... is passed to pytest)
+test: setup $(STAMPS)/chain tools-s3 ## Run every test (ARGS=... is passed to pytest)
 	$(PY) -m pytest $(ARGS)
 	@if [ -f go.mod ]; then echo "go test ./..."; go test ./...; fi
 
@@ -123,6 +123,9 @@ bench-beacon: setup ## Prove real beacon periods; sets keys up (minutes, 3 GB); 
 
 test-circuits: setup ## Test the beacon circuits with their real keys, kept in .provery/circuits (minutes, 3 GB)
 	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_beacon_circuits.py $(ARGS)
+
+live: setup $(STAMPS)/chain ## Prove the periods of a live local chain while everything is killed (about 10 minutes)
+	PROVERY_LIVE=1 $(PY) -m pytest -n0 -s tests/live $(ARGS)
 
 lock: $(STAMPS)/venv ## Resolve the locks again
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
