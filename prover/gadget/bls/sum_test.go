@@ -119,6 +119,7 @@ func TestSumRefusesVerticalChords(t *testing.T) {
 func TestSumSlopeHint(t *testing.T) {
 	keys, bits := testKeys(3), []int{1, 0, 1}
 	system := gadgettest.Compile(t, sumSystem(t, len(keys)))
+	gadgettest.Lies(t, system, sumOf(keys, bits, added(keys, bits)), 16)
 	for _, call := range []int{1, 2, 3, 4} {
 		calls := 0
 		lie := func(field *big.Int, inputs, outputs []*big.Int) error {
