@@ -106,6 +106,12 @@ func TestHeader(t *testing.T) {
 			"domain": func(c *headerCircuit) *Node { return &c.Domain }, "branch": func(c *headerCircuit) *Node { return &c.Branch[3] },
 		} {
 			forge("the same "+name+" in other halves", func(c *headerCircuit) { otherHalves(part(c)) })
+			for half := range 2 {
+				forge(name+" with a half beyond 128 bits", func(c *headerCircuit) {
+					n := part(c)
+					n[half] = new(big.Int).Add(n[half].(*big.Int), new(big.Int).Lsh(big.NewInt(1), 128))
+				})
+			}
 		}
 		forge("order of the branch", func(c *headerCircuit) { c.Branch[0], c.Branch[1] = c.Branch[1], c.Branch[0] })
 	}
