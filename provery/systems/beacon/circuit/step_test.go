@@ -9,6 +9,7 @@ import (
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/std/algebra/emulated/sw_bls12381"
 
+	"provery/prover/fault"
 	"provery/prover/gadget/bls"
 	"provery/prover/gadget/gadgettest"
 )
@@ -115,6 +116,18 @@ func TestHeader(t *testing.T) {
 		}
 		forge("order of the branch", func(c *headerCircuit) { c.Branch[0], c.Branch[1] = c.Branch[1], c.Branch[0] })
 	}
+}
+
+// A state of 37 fields has 64 leaves. Generalised index 55, where 32 leaves have the next committee, is there the parent
+// of two leaves that no field fills: what the shorter branch finds is a committee whose two roots are zero.
+func TestNoCommitteeIsNone(t *testing.T) {
+	u := invented(t, Shape{Presets[0], 5})
+	u.NextKeysRoot, u.AggregateNode = Root{}, Root{}
+	u.Branch[0] = pair(Root{}, Root{}) // leaves 44 and 45 are not filled either
+	sign(t, u)
+	system := gadgettest.Compile(t, &headerCircuit{Branch: make([]Node, 5)})
+	gadgettest.Forged(t, "the absent fields of a larger state as committee", system, headerOf(t, u))
+	wantKind(t, "no committee", Check(u), fault.InvalidWitness)
 }
 
 type participationCircuit struct{ Bits []frontend.Variable }
