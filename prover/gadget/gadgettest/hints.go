@@ -10,6 +10,7 @@ import (
 	"github.com/consensys/gnark/constraint"
 	"github.com/consensys/gnark/constraint/solver"
 	"github.com/consensys/gnark/frontend"
+	"github.com/consensys/gnark/std/math/bits"
 )
 
 // free are hints whose answers a prover may choose, or cannot: the blinding of the proof system's commitment, and the
@@ -72,6 +73,31 @@ func Lie(hint solver.Hint, call int, last bool) solver.Option {
 		calls++
 		return nil
 	})
+}
+
+// NoBits has one of the library's decompositions into bits answered by other digits of the same value: two more in one
+// place, one less in the next.
+func NoBits(t testing.TB, call, digit int) solver.Option {
+	t.Helper()
+	for _, hint := range bits.GetHints() {
+		if !strings.HasSuffix(solver.GetHintName(hint), ".nBits") {
+			continue
+		}
+		calls := 0
+		return solver.OverrideHint(solver.GetHintID(hint), func(field *big.Int, inputs, outputs []*big.Int) error {
+			if err := hint(field, inputs, outputs); err != nil {
+				return err
+			}
+			if calls == call {
+				outputs[digit].Add(outputs[digit], big.NewInt(2))
+				outputs[digit+1].Sub(outputs[digit+1], big.NewInt(1))
+			}
+			calls++
+			return nil
+		})
+	}
+	t.Fatal("the library has no such hint")
+	return nil
 }
 
 // Lies fails the test if an honest assignment satisfies system although a hint has lied. Of each hint so many calls are

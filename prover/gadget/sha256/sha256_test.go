@@ -122,34 +122,10 @@ func TestBits(t *testing.T) {
 	gadgettest.Forged(t, "a half of 129 bits", system, &bitsCircuit{wide, wide})
 	gadgettest.Forged(t, "a half of 129 bits, cut", system, &bitsCircuit{wide, [2]frontend.Variable{0, 0}})
 	for call := range 2 {
-		if gadgettest.Solve(t, system, &bitsCircuit{halves, halves}, noBits(t, call, 0)) == nil {
+		if gadgettest.Solve(t, system, &bitsCircuit{halves, halves}, gadgettest.NoBits(t, call, 0)) == nil {
 			t.Errorf("digits of half %d need not be bits", call)
 		}
 	}
-}
-
-// noBits has a decomposition answered by other digits of the same value: two more in one place, one less in the next.
-func noBits(t testing.TB, call, digit int) solver.Option {
-	t.Helper()
-	for _, hint := range bits.GetHints() {
-		if !strings.HasSuffix(solver.GetHintName(hint), ".nBits") {
-			continue
-		}
-		calls := 0
-		return solver.OverrideHint(solver.GetHintID(hint), func(field *big.Int, inputs, outputs []*big.Int) error {
-			if err := hint(field, inputs, outputs); err != nil {
-				return err
-			}
-			if calls == call {
-				outputs[digit].Add(outputs[digit], big.NewInt(2))
-				outputs[digit+1].Sub(outputs[digit+1], big.NewInt(1))
-			}
-			calls++
-			return nil
-		})
-	}
-	t.Fatal("the library has no such hint")
-	return nil
 }
 
 // The digest's own digits, those of the last eight sums, count by their value only: that they are bits is stated by
@@ -166,13 +142,13 @@ func TestDigestsAreBits(t *testing.T) {
 	}
 	for last := 1; last <= 8; last++ {
 		for _, digit := range []int{0, 15, 30} {
-			if gadgettest.Solve(t, system, assign(message, digest[:]), noBits(t, calls-last, digit), solver.WithNbTasks(1)) == nil {
+			if gadgettest.Solve(t, system, assign(message, digest[:]), gadgettest.NoBits(t, calls-last, digit), solver.WithNbTasks(1)) == nil {
 				t.Errorf("digit %d of the digest's word %d from the end need not be a bit", digit, last)
 			}
 		}
 	}
 	for digit := range 2 { // the carry
-		if gadgettest.Solve(t, system, assign(message, digest[:]), noBits(t, calls-1, 31-digit), solver.WithNbTasks(1)) == nil {
+		if gadgettest.Solve(t, system, assign(message, digest[:]), gadgettest.NoBits(t, calls-1, 31-digit), solver.WithNbTasks(1)) == nil {
 			t.Errorf("the carry need not be a bit")
 		}
 	}

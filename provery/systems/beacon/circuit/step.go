@@ -92,8 +92,7 @@ func (c *Step) assertHeader(api frontend.API) sha256.Digest {
 	// the keys are the committee's first field
 	state := merkle.Fold(h, h.Bits(c.NextRoot), committeeField<<1, branch)
 
-	slot := stdbits.ToBinary(api, c.Slot, stdbits.WithNbDigits(64))
-	proposer := stdbits.ToBinary(api, c.Proposer, stdbits.WithNbDigits(64))
+	slot, proposer := digits(api, c.Slot), digits(api, c.Proposer)
 	api.AssertIsEqual(api.Add(stdbits.FromBinary(api, slot[c.periodBits:]), 1), c.Period)
 
 	// the state root is the fourth of the header's five fields
@@ -116,6 +115,11 @@ func (c *Step) assertSigned(api frontend.API, signingRoot sha256.Digest) error {
 		return err
 	}
 	return bls.Verify(api, key, message, &c.Signature)
+}
+
+// digits returns the 64 bits of a number, the lowest first.
+func digits(api frontend.API, number frontend.Variable) []frontend.Variable {
+	return stdbits.ToBinary(api, number, stdbits.WithNbDigits(64))
 }
 
 // littleEndian returns the SSZ leaf of a number of 64 bits, given from its lowest bit.

@@ -1,6 +1,7 @@
 package circuit
 
 import (
+	"math"
 	"math/big"
 	"slices"
 	"testing"
@@ -128,6 +129,25 @@ func TestNoCommitteeIsNone(t *testing.T) {
 	system := gadgettest.Compile(t, &headerCircuit{Branch: make([]Node, 5)})
 	gadgettest.Forged(t, "the absent fields of a larger state as committee", system, headerOf(t, u))
 	wantKind(t, "no committee", Check(u), fault.InvalidWitness)
+}
+
+type digitsCircuit struct{ Number frontend.Variable }
+
+func (c *digitsCircuit) Define(api frontend.API) error {
+	digits(api, c.Number)
+	return nil
+}
+
+// Of a number of the right value whose digits are no bits, the hash would be that of no header, but the circuit's.
+func TestDigitsAreBits(t *testing.T) {
+	system := gadgettest.Compile(t, &digitsCircuit{})
+	greatest := new(big.Int).SetUint64(math.MaxUint64)
+	gadgettest.Honest(t, system, &digitsCircuit{greatest})
+	gadgettest.Forged(t, "65 bits", system, &digitsCircuit{greatest.Add(greatest, big.NewInt(1))})
+	gadgettest.Forged(t, "a negative number", system, &digitsCircuit{-1})
+	for _, digit := range []int{0, 5, 6, 62} {
+		gadgettest.Forged(t, "digits that are no bits", system, &digitsCircuit{1 << 40}, gadgettest.NoBits(t, 0, digit))
+	}
 }
 
 type participationCircuit struct{ Bits []frontend.Variable }
