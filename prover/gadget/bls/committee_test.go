@@ -90,7 +90,8 @@ func TestCanonicalBorrowIsBoolean(t *testing.T) {
 		outputs[0].Neg(outputs[0].Rsh(field, lowBits)).Mod(outputs[0], field)
 		return nil
 	}
-	gadgettest.Forged(t, "p, by a large borrow", system, &canonicalCircuit{raw(fp.Modulus())}, solver.OverrideHint(solver.GetHintID(borrowHint), lie))
+	option := solver.OverrideHint(solver.GetHintID(borrowHint), lie)
+	gadgettest.Forged(t, "p, by a large borrow", system, &canonicalCircuit{raw(fp.Modulus())}, option)
 }
 
 type commitCircuit struct {

@@ -23,7 +23,9 @@ func (c *verifyCircuit) Define(api frontend.API) error {
 }
 
 func verifyOf(key bls12381.G1Affine, message, signature bls12381.G2Affine) *verifyCircuit {
-	return &verifyCircuit{sw_bls12381.NewG1Affine(key), sw_bls12381.NewG2Affine(message), sw_bls12381.NewG2Affine(signature)}
+	return &verifyCircuit{
+		sw_bls12381.NewG1Affine(key), sw_bls12381.NewG2Affine(message), sw_bls12381.NewG2Affine(signature),
+	}
 }
 
 // trusting returns a point with the lines of its Miller loop, as a constant has them: the library's pairing takes such
@@ -33,7 +35,8 @@ func trusting(q bls12381.G2Affine) sw_bls12381.G2Affine {
 	point.P = sw_bls12381.NewG2Affine(q).P
 	for i := range lines {
 		for j := range lines[i] {
-			point.Lines[i][j].R0, point.Lines[i][j].R1 = fields_bls12381.FromE2(&lines[i][j].R0), fields_bls12381.FromE2(&lines[i][j].R1)
+			point.Lines[i][j].R0 = fields_bls12381.FromE2(&lines[i][j].R0)
+			point.Lines[i][j].R1 = fields_bls12381.FromE2(&lines[i][j].R1)
 		}
 	}
 	return point
@@ -87,7 +90,7 @@ func TestVerify(t *testing.T) {
 	off := signature
 	off.Y.A0.Add(&off.Y.A0, new(fp.Element).SetOne())
 	gadgettest.Forged(t, "a signature off the curve", system, verifyOf(key, message, off))
-	gadgettest.Lies(t, system, honest, 4)
+	gadgettest.Lies(t, system, honest, 2)
 }
 
 // e(−G, Q)·e(G, Q) is one for any Q, in the subgroup or not, on the twist or off it: where the key is G and the
@@ -97,8 +100,8 @@ func TestVerifyChecksTheSubgroup(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles 1.2 million constraints")
 	}
-	free := sw_bls12381.NewG2AffineFixedPlaceholder()
-	unchecked := gadgettest.Compile(t, &verifyCircuit{Message: free, Signature: sw_bls12381.NewG2AffineFixedPlaceholder()})
+	message, signature := sw_bls12381.NewG2AffineFixedPlaceholder(), sw_bls12381.NewG2AffineFixedPlaceholder()
+	unchecked := gadgettest.Compile(t, &verifyCircuit{Message: message, Signature: signature})
 	checked := gadgettest.Compile(t, &verifyCircuit{})
 	_, _, generator, inside := bls12381.Generators()
 	gadgettest.Honest(t, checked, verifyOf(generator, inside, inside))
@@ -107,7 +110,9 @@ func TestVerifyChecksTheSubgroup(t *testing.T) {
 	torsion.ScalarMultiplication(&on, fr.Modulus())
 	off := on
 	off.Y.A0.Add(&off.Y.A0, new(fp.Element).SetOne())
-	for name, q := range map[string]bls12381.G2Affine{"on the twist": on, "of the cofactor's order": torsion, "off the twist": off} {
+	for name, q := range map[string]bls12381.G2Affine{
+		"on the twist": on, "of the cofactor's order": torsion, "off the twist": off,
+	} {
 		key := sw_bls12381.NewG1Affine(generator)
 		gadgettest.Honest(t, unchecked, &verifyCircuit{Key: key, Message: trusting(q), Signature: trusting(q)})
 		gadgettest.Forged(t, "a point "+name, checked, verifyOf(generator, q, q))

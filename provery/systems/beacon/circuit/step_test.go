@@ -234,4 +234,30 @@ func TestStep(t *testing.T) {
 	forge("infinite signature", func(s *Step) { s.Signature = sw_bls12381.NewG2Affine(bls12381.G2Affine{}) })
 
 	gadgettest.Lies(t, system, honest(), 2)
+
+	// a committee of which some have not signed
+	part := invented(t, u.Shape(), 0, 9, 31)
+	if o, err = open(part); err != nil {
+		t.Fatal(err)
+	}
+	honest = func() *Step {
+		step, _, err := Assign(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return step
+	}
+	gadgettest.Honest(t, system, honest())
+	forge("a bit set for who has not signed", func(s *Step) { s.Bits[9] = 1 })
+	forge("a bit moved", func(s *Step) { s.Bits[9], s.Bits[10] = 1, 0 })
+	forge("signer and absentee swapped, with their commitment", func(s *Step) {
+		keys := slices.Clone(o.keys)
+		keys[9], keys[10] = keys[10], keys[9]
+		s.Keys[9], s.Keys[10], s.Commitment = s.Keys[10], s.Keys[9], bls.Commitment(keys)
+	})
+	forge("an absentee that is infinity, with its commitment", func(s *Step) {
+		keys := slices.Clone(o.keys)
+		keys[9] = bls12381.G1Affine{}
+		s.Keys[9], s.Commitment = sw_bls12381.NewG1Affine(keys[9]), bls.Commitment(keys)
+	})
 }
