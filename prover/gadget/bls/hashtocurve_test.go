@@ -9,9 +9,11 @@ import (
 
 	bls12381 "github.com/consensys/gnark-crypto/ecc/bls12-381"
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fp"
+	"github.com/consensys/gnark-crypto/ecc/bls12-381/hash_to_curve"
 	"github.com/consensys/gnark/constraint/solver"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/std/algebra/emulated/sw_bls12381"
+	"github.com/consensys/gnark/std/math/emulated"
 
 	"provery/prover/gadget/gadgettest"
 	"provery/prover/gadget/sha256"
@@ -106,4 +108,60 @@ func TestHashToG2(t *testing.T) {
 		gadgettest.Forged(t, "the point under "+tag, system, hashOf(message, hashed(t, message, tag)))
 	}
 	gadgettest.Lies(t, system, hashOf(message, hashed(t, message, SignatureDST)), 2)
+}
+
+type chordCircuit struct{ P, Q sw_bls12381.G2Affine }
+
+func (c *chordCircuit) Define(api frontend.API) error {
+	g2, err := sw_bls12381.NewG2(api)
+	if err != nil {
+		return err
+	}
+	chord(api, g2, &c.P, &c.Q)
+	return nil
+}
+
+// The slope between a point and itself is 0/0, whatever the hint answers.
+func TestChordRefusesAPointTwice(t *testing.T) {
+	system := gadgettest.Compile(t, &chordCircuit{})
+	p, q := hashed(t, []byte("p"), SignatureDST), hashed(t, []byte("q"), SignatureDST)
+	gadgettest.Honest(t, system, &chordCircuit{sw_bls12381.NewG2Affine(p), sw_bls12381.NewG2Affine(q)})
+	gadgettest.Forged(t, "a point twice", system, &chordCircuit{sw_bls12381.NewG2Affine(p), sw_bls12381.NewG2Affine(p)})
+	var negated bls12381.G2Affine
+	negated.Neg(&p)
+	gadgettest.Forged(t, "opposite points", system, &chordCircuit{sw_bls12381.NewG2Affine(p), sw_bls12381.NewG2Affine(negated)})
+}
+
+type isogenyCircuit struct{ P sw_bls12381.G2Affine }
+
+func (c *isogenyCircuit) Define(api frontend.API) error {
+	g2, err := sw_bls12381.NewG2(api)
+	if err != nil {
+		return err
+	}
+	f, err := emulated.NewField[sw_bls12381.BaseField](api)
+	if err != nil {
+		return err
+	}
+	isogeny(f, g2, &c.P)
+	return nil
+}
+
+// Where the denominators vanish the numerators do not: no quotient satisfies the equation. The denominator of x is the
+// square of a polynomial of degree one, whose root is half of its second coefficient, negated.
+func TestIsogenyRefusesItsKernel(t *testing.T) {
+	system := gadgettest.Compile(t, &isogenyCircuit{})
+	p := hashed(t, []byte("p"), SignatureDST)
+	gadgettest.Honest(t, system, &isogenyCircuit{sw_bls12381.NewG2Affine(p)}) // the formula asks for no curve
+	denominator := hash_to_curve.G2IsogenyMap()[1]
+	var half fp.Element
+	half.SetUint64(2)
+	half.Inverse(&half)
+	p.X.Neg(&denominator[1])
+	p.X.MulByElement(&p.X, &half)
+	value := new(bls12381.E2).Add(&p.X, &denominator[1])
+	if value.Mul(value, &p.X).Add(value, &denominator[0]); !value.IsZero() {
+		t.Fatalf("the denominator is %s", value)
+	}
+	gadgettest.Forged(t, "a point of the kernel", system, &isogenyCircuit{sw_bls12381.NewG2Affine(p)})
 }
