@@ -91,7 +91,8 @@ func (c *anySumCircuit) Define(api frontend.API) error {
 // Where a chord is vertical, its slope is free: the guard must refuse it whatever the hint answers.
 func TestSumRefusesVerticalChords(t *testing.T) {
 	keys := testKeys(3)
-	system := gadgettest.Compile(t, &anySumCircuit{make([]sw_bls12381.G1Affine, len(keys)), make([]frontend.Variable, len(keys))})
+	empty := sumSystem(t, len(keys))
+	system := gadgettest.Compile(t, &anySumCircuit{empty.Keys, empty.Bits})
 	honest := sumOf(keys, []int{1, 1, 1}, keys[0])
 	gadgettest.Honest(t, system, &anySumCircuit{honest.Keys, honest.Bits})
 	var opposite, total bls12381.G1Affine
@@ -124,7 +125,8 @@ func TestSumRefusesVerticalChords(t *testing.T) {
 				})
 			}
 			spoilt := sumOf(c.keys, c.bits, keys[0])
-			gadgettest.Forged(t, name, system, &anySumCircuit{spoilt.Keys, spoilt.Bits}, solver.OverrideHint(solver.GetHintID(slopeHint), lie))
+			option := solver.OverrideHint(solver.GetHintID(slopeHint), lie)
+			gadgettest.Forged(t, name, system, &anySumCircuit{spoilt.Keys, spoilt.Bits}, option)
 		}
 	}
 }

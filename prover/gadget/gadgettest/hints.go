@@ -34,18 +34,20 @@ func Hints(t testing.TB, system constraint.ConstraintSystem, assignment frontend
 	var options []solver.Option
 	for i, hint := range hints {
 		asked[i] = Asked{Hint: hint, Name: solver.GetHintName(hint)}
-		options = append(options, solver.OverrideHint(solver.GetHintID(hint), func(field *big.Int, inputs, outputs []*big.Int) error {
+		counted := func(field *big.Int, inputs, outputs []*big.Int) error {
 			lock.Lock()
 			asked[i].Calls++
 			lock.Unlock()
 			return hint(field, inputs, outputs)
-		}))
+		}
+		options = append(options, solver.OverrideHint(solver.GetHintID(hint), counted))
 	}
 	if err := Solve(t, system, assignment, options...); err != nil {
 		t.Errorf("honest witness refused: %v", err)
 	}
 	for _, one := range asked {
-		if one.Calls > 0 && !slices.ContainsFunc(free, func(end string) bool { return strings.HasSuffix(one.Name, end) }) {
+		is := func(end string) bool { return strings.HasSuffix(one.Name, end) }
+		if one.Calls > 0 && !slices.ContainsFunc(free, is) {
 			out = append(out, one)
 		}
 	}
