@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"strings"
 
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/std/rangecheck"
 
@@ -33,8 +34,8 @@ func SelfTest() *Circuit {
 		Assign: assignSelfTest,
 		Public: func(values Values) (frontend.Circuit, error) {
 			y, ok := new(big.Int).SetString(strings.TrimPrefix(values["y"], "0x"), 16)
-			if !ok || len(values) != 1 {
-				return nil, fault.New(fault.InvalidInput, "public values of self-test are %v, expected y in hexadecimal", values)
+			if !ok || len(values) != 1 || y.Sign() < 0 || y.Cmp(fr.Modulus()) >= 0 || hexadecimal(y) != values["y"] {
+				return nil, fault.New(fault.InvalidInput, "public values of self-test are %v, expected y in hexadecimal, below the field's modulus", values)
 			}
 			return &selfTest{Y: y}, nil
 		},
@@ -58,5 +59,7 @@ func assignSelfTest(input []byte) (frontend.Circuit, Values, error) {
 			return nil, nil, fault.New(fault.InvalidInput, "y is %q, expected a decimal number", fault.Shorten(given.Y, 40))
 		}
 	}
-	return &selfTest{Y: y, X: x}, Values{"y": "0x" + y.Text(16)}, nil
+	return &selfTest{Y: y, X: x}, Values{"y": hexadecimal(y)}, nil
 }
+
+func hexadecimal(n *big.Int) string { return "0x" + n.Text(16) }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"provery/prover/binfile"
 	"provery/prover/circuits"
 	"provery/prover/fault"
 )
@@ -112,8 +111,27 @@ func (s Store) Use(circuitID, setupID string) error {
 	if _, err := s.Manifest(circuitID, setupID); err != nil {
 		return err
 	}
-	_, err := binfile.WriteAtomic(filepath.Join(s.Dir, circuitID, fileCurrent), []byte(setupID+"\n"))
-	return err
+	dir := filepath.Join(s.Dir, circuitID)
+	file, err := os.CreateTemp(dir, "."+fileCurrent+"-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	// synced before it is renamed: an empty file after a power failure would be taken for a damaged store
+	if _, err := file.WriteString(setupID + "\n"); err != nil {
+		return err
+	}
+	if err := file.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), filepath.Join(dir, fileCurrent)); err != nil {
+		return err
+	}
+	return sync(dir)
 }
 
 // Path is where a set-up's file is.
@@ -188,10 +206,7 @@ func (s Store) install(dir string, c *circuits.Circuit, compiled *circuits.Compi
 	} else if err := os.Rename(dir, s.dir(m.CircuitID, m.SetupID)); err != nil {
 		return nil, err
 	}
-	if err := s.Use(m.CircuitID, m.SetupID); err != nil {
-		return nil, err
-	}
-	return m, sync(filepath.Join(s.Dir, m.CircuitID))
+	return m, s.Use(m.CircuitID, m.SetupID)
 }
 
 func writeSynced(path string, text []byte) error {

@@ -121,6 +121,9 @@ func (o *Order) Verify(c *circuits.Circuit) (*Public, error) {
 
 func (o *Order) key(c *circuits.Circuit) ([]byte, error) {
 	if o.VerifyingKey != "" {
+		if o.Secure {
+			return nil, fault.New(fault.InvalidInput, "%s alone does not say whether it is secure; name a directory of keys", o.VerifyingKey)
+		}
 		return readBounded(o.VerifyingKey)
 	}
 	store := keys.Store{Dir: o.Keys}

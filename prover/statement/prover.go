@@ -3,6 +3,7 @@ package statement
 import (
 	"fmt"
 	"math/big"
+	"sync"
 
 	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/bn254"
@@ -84,6 +85,7 @@ func (p *prover) solve(full witness.Witness) (*cs.R1CSSolution, error) {
 	}
 	p.proof.Commitments = make([]bn254.G1Affine, len(p.commitments))
 	p.committed = make([][]fr.Element, len(p.commitments))
+	var hashing sync.Mutex // the solver may ask for several commitments at once, and they share the hash function
 	commit := func(_ *big.Int, in, out []*big.Int) error {
 		i, in := int(in[0].Int64()), in[1:]
 		hashed := in[:len(p.commitments[i].PublicAndCommitmentCommitted)]
@@ -94,6 +96,8 @@ func (p *prover) solve(full witness.Witness) (*cs.R1CSSolution, error) {
 		normalise(p.committed[i], p.key.Commitments[i].Basis)
 		sum := p.sum(p.key.Commitments[i].Basis, p.committed[i])
 		p.proof.Commitments[i].FromJacobian(&sum)
+		hashing.Lock()
+		defer hashing.Unlock()
 		config.HashToFieldFn.Reset()
 		config.HashToFieldFn.Write(constraint.SerializeCommitment(p.proof.Commitments[i].Marshal(), hashed, fr.Bytes))
 		var value fr.Element

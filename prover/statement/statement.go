@@ -211,10 +211,9 @@ func Verify(c *circuits.Circuit, key []byte, proofPath, publicPath, input string
 	if err != nil {
 		return nil, err
 	}
-	public, decoder := new(Public), json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(public); err != nil {
-		return nil, fault.New(fault.InvalidProof, "public values are not the expected JSON: %s", fault.Shorten(err.Error(), 200))
+	public, err := readPublic(text)
+	if err != nil {
+		return nil, err
 	}
 	digest := sha256.Sum256(key)
 	if id := hex.EncodeToString(digest[:]); public.VerifyingKey != id || public.CircuitID != c.ID || public.Circuit != c.Name {
@@ -237,6 +236,23 @@ func Verify(c *circuits.Circuit, key []byte, proofPath, publicPath, input string
 		}
 	}
 	return public, verify(c, vk, file, public.Values)
+}
+
+// readPublic reads what is beside a proof. But for white space the file has one form: of two values of one name, or of
+// names that differ in case, other readers might take another one than was verified.
+func readPublic(text []byte) (*Public, error) {
+	public := new(Public)
+	if err := json.Unmarshal(text, public); err != nil {
+		return nil, fault.New(fault.InvalidProof, "public values are not the expected JSON: %s", fault.Shorten(err.Error(), 200))
+	}
+	var given bytes.Buffer
+	if err := json.Compact(&given, text); err != nil {
+		return nil, err
+	}
+	if again, err := json.Marshal(public); err != nil || !bytes.Equal(again, given.Bytes()) {
+		return nil, fault.New(fault.InvalidProof, "public values are not in their form: expected circuit, circuit_id, verifying_key and public, once each and in this order")
+	}
+	return public, nil
 }
 
 func readBounded(path string) ([]byte, error) {

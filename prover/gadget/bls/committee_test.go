@@ -77,6 +77,23 @@ func TestCanonicalBorrow(t *testing.T) {
 	}
 }
 
+// A borrow that is neither 0 nor 1 can satisfy both range checks for a coordinate that is not canonical: for p itself
+// −⌊r/2^192⌋ does, r being the modulus of the circuit's field. Only that the borrow is boolean refuses it.
+func TestCanonicalBorrowIsBoolean(t *testing.T) {
+	system := gadgettest.Compile(t, &canonicalCircuit{})
+	first := new(big.Int).Lsh(new(big.Int).Rsh(fr.Modulus(), lowBits), lowBits)
+	first.Sub(fr.Modulus(), first).Sub(first, big.NewInt(1)) // what is left for the first range check
+	if first.Sign() < 0 || first.BitLen() > lowBits {
+		t.Fatal("the forgery does not pass the range checks")
+	}
+	lie := func(field *big.Int, _, outputs []*big.Int) error {
+		outputs[0].Neg(outputs[0].Rsh(field, lowBits)).Mod(outputs[0], field)
+		return nil
+	}
+	option := solver.OverrideHint(solver.GetHintID(borrowHint), lie)
+	gadgettest.Forged(t, "p, by a large borrow", system, &canonicalCircuit{raw(fp.Modulus())}, option)
+}
+
 type commitCircuit struct {
 	Keys       []sw_bls12381.G1Affine
 	Commitment frontend.Variable `gnark:",public"`
@@ -121,6 +138,7 @@ func TestCommit(t *testing.T) {
 	gadgettest.Forged(t, "order of keys", system, &commitCircuit{inCircuit(swapped), commitment})
 	var other fr.Element
 	gadgettest.Forged(t, "commitment", system, &commitCircuit{inCircuit(keys), *other.SetOne()})
+	gadgettest.Lies(t, system, &commitCircuit{inCircuit(keys), commitment}, 16)
 }
 
 // Points that the commitment's own equation would bind, were the form of a key not checked.

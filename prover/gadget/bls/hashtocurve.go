@@ -96,7 +96,7 @@ func chord(api frontend.API, g2 *sw_bls12381.G2, p, q *sw_bls12381.G2Affine) *sw
 }
 
 // isogeny maps a point of the curve that MapToCurve2 gives to the curve of G2. A point of the kernel, where the
-// denominators vanish, is met with a probability of 2^-760.
+// denominators vanish and the numerators do not, cannot be proven; it is met with a probability of 2^-760.
 func isogeny(f *field, g2 *sw_bls12381.G2, p *sw_bls12381.G2Affine) *sw_bls12381.G2Affine {
 	maps := hash_to_curve.G2IsogenyMap() // x's numerator and denominator, y's numerator and denominator
 	var image sw_bls12381.G2Affine

@@ -77,10 +77,24 @@ func TestSum(t *testing.T) {
 	}
 }
 
+// anySumCircuit makes no claim about the sum: it refuses what Sum refuses.
+type anySumCircuit struct {
+	Keys []sw_bls12381.G1Affine
+	Bits []frontend.Variable
+}
+
+func (c *anySumCircuit) Define(api frontend.API) error {
+	_, err := Sum(api, c.Keys, c.Bits)
+	return err
+}
+
 // Where a chord is vertical, its slope is free: the guard must refuse it whatever the hint answers.
 func TestSumRefusesVerticalChords(t *testing.T) {
 	keys := testKeys(3)
-	system := gadgettest.Compile(t, sumSystem(t, len(keys)))
+	empty := sumSystem(t, len(keys))
+	system := gadgettest.Compile(t, &anySumCircuit{empty.Keys, empty.Bits})
+	honest := sumOf(keys, []int{1, 1, 1}, keys[0])
+	gadgettest.Honest(t, system, &anySumCircuit{honest.Keys, honest.Bits})
 	var opposite, total bls12381.G1Affine
 	opposite.Neg(&keys[0])
 	total.Add(&offset, &keys[0])
@@ -110,8 +124,9 @@ func TestSumRefusesVerticalChords(t *testing.T) {
 					return nil
 				})
 			}
-			claim := added(c.keys, c.bits)
-			gadgettest.Forged(t, name, system, sumOf(c.keys, c.bits, claim), solver.OverrideHint(solver.GetHintID(slopeHint), lie))
+			spoilt := sumOf(c.keys, c.bits, keys[0])
+			option := solver.OverrideHint(solver.GetHintID(slopeHint), lie)
+			gadgettest.Forged(t, name, system, &anySumCircuit{spoilt.Keys, spoilt.Bits}, option)
 		}
 	}
 }
@@ -119,6 +134,7 @@ func TestSumRefusesVerticalChords(t *testing.T) {
 func TestSumSlopeHint(t *testing.T) {
 	keys, bits := testKeys(3), []int{1, 0, 1}
 	system := gadgettest.Compile(t, sumSystem(t, len(keys)))
+	gadgettest.Lies(t, system, sumOf(keys, bits, added(keys, bits)), 16)
 	for _, call := range []int{1, 2, 3, 4} {
 		calls := 0
 		lie := func(field *big.Int, inputs, outputs []*big.Int) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math/big"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/consensys/gnark/constraint/solver"
@@ -119,6 +120,40 @@ func TestBits(t *testing.T) {
 	gadgettest.Honest(t, system, &bitsCircuit{halves, halves})
 	wide := [2]frontend.Variable{new(big.Int).Lsh(big.NewInt(1), 128), 0}
 	gadgettest.Forged(t, "a half of 129 bits", system, &bitsCircuit{wide, wide})
+	gadgettest.Forged(t, "a half of 129 bits, cut", system, &bitsCircuit{wide, [2]frontend.Variable{0, 0}})
+	for call := range 2 {
+		if gadgettest.Solve(t, system, &bitsCircuit{halves, halves}, gadgettest.NoBits(t, call, 0)) == nil {
+			t.Errorf("digits of half %d need not be bits", call)
+		}
+	}
+}
+
+// The digest's own digits, those of the last eight sums, count by their value only: that they are bits is stated by
+// the decomposition, or nowhere.
+func TestDigestsAreBits(t *testing.T) {
+	message := []byte("provery")
+	digest := sha256.Sum256(message)
+	system := gadgettest.Compile(t, &sumCircuit{Message: make([]frontend.Variable, len(message))})
+	calls := 0
+	for _, one := range gadgettest.Hints(t, system, assign(message, digest[:])) {
+		if strings.HasSuffix(one.Name, ".nBits") {
+			calls = one.Calls
+		}
+	}
+	for last := 1; last <= 8; last++ {
+		for _, digit := range []int{0, 15, 30} {
+			lie := gadgettest.NoBits(t, calls-last, digit)
+			if gadgettest.Solve(t, system, assign(message, digest[:]), lie, solver.WithNbTasks(1)) == nil {
+				t.Errorf("digit %d of the digest's word %d from the end need not be a bit", digit, last)
+			}
+		}
+	}
+	for digit := range 2 { // the carry
+		lie := gadgettest.NoBits(t, calls-1, 31-digit)
+		if gadgettest.Solve(t, system, assign(message, digest[:]), lie, solver.WithNbTasks(1)) == nil {
+			t.Errorf("the carry need not be a bit")
+		}
+	}
 }
 
 // The only hints are those that take sums apart: lies about any digit of some sums must break a constraint.
@@ -126,6 +161,7 @@ func TestMaliciousDigits(t *testing.T) {
 	message := []byte("provery")
 	digest := sha256.Sum256(message)
 	system := gadgettest.Compile(t, &sumCircuit{Message: make([]frontend.Variable, len(message))})
+	gadgettest.Lies(t, system, assign(message, digest[:]), 64)
 	for _, hint := range bits.GetHints() {
 		for _, call := range []int{1, 9, 100} {
 			for _, change := range []int64{1, -1, 2} {

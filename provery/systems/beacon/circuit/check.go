@@ -55,6 +55,9 @@ func checkForm(u *Update) error {
 	if [4]byte(u.Domain[:4]) != domainType {
 		return fault.New(fault.InvalidInput, "domain starts with 0x%x, expected 0x%x (sync committee)", u.Domain[:4], domainType)
 	}
+	if [16]byte(u.NextKeysRoot[:16]) == ([16]byte{}) {
+		return fault.New(fault.InvalidWitness, "the next committee's keys have root 0x%x, expected one of keys", u.NextKeysRoot)
+	}
 	signers := 0
 	for _, signed := range u.Participation {
 		if signed {

@@ -78,7 +78,7 @@ func publicOf(values circuits.Values) (frontend.Circuit, error) {
 	}
 	again := p.values()
 	for name, value := range values {
-		if again[name] != value {
+		if own, known := again[name]; !known || own != value {
 			return nil, fault.New(fault.InvalidInput, "public value %s is %q, expected one of the circuit's, as %q", fault.Shorten(name, 40), fault.Shorten(value, 80), again[name])
 		}
 	}

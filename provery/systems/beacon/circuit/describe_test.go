@@ -90,6 +90,13 @@ func TestPublicValuesHaveOneForm(t *testing.T) {
 			t.Errorf("%s = %q is taken", name, change)
 		}
 	}
+	changed := circuits.Values{"extra": ""}
+	for key, value := range values {
+		changed[key] = value
+	}
+	if _, err := c.Public(changed); err == nil {
+		t.Error("an empty value too many is taken")
+	}
 	delete(values, "period")
 	if _, err := c.Public(values); err == nil {
 		t.Error("a missing period is taken")

@@ -6,16 +6,12 @@ import (
 	"errors"
 	"math/big"
 	"os"
-	"sync/atomic"
 	"testing"
 
 	bls12381 "github.com/consensys/gnark-crypto/ecc/bls12-381"
-	"github.com/consensys/gnark/constraint"
-	"github.com/consensys/gnark/constraint/solver"
 
 	"provery/prover/fault"
 	"provery/prover/gadget/bls"
-	"provery/prover/gadget/gadgettest"
 )
 
 // recorded returns the update of testdata.
@@ -108,44 +104,4 @@ func wantKind(t testing.TB, name string, err error, kind fault.Kind) {
 	if !errors.As(err, &known) || known.Kind != kind {
 		t.Errorf("%s: %v, want %s", name, err, kind)
 	}
-}
-
-// liar answers as hint does, but adds one to the first answer of one call.
-func liar(hint solver.Hint) solver.Hint {
-	var lied atomic.Bool
-	return func(field *big.Int, inputs, outputs []*big.Int) error {
-		if err := hint(field, inputs, outputs); err != nil {
-			return err
-		}
-		if lied.CompareAndSwap(false, true) {
-			outputs[0].Add(outputs[0], big.NewInt(1))
-		}
-		return nil
-	}
-}
-
-// asked returns the hints that an honest prover's solver asks.
-func asked(t testing.TB, system constraint.ConstraintSystem, step *Step) (out []solver.Hint) {
-	t.Helper()
-	hints := solver.GetRegisteredHints()
-	calls := make([]atomic.Int64, len(hints))
-	var options []solver.Option
-	for i, hint := range hints {
-		options = append(options, solver.OverrideHint(solver.GetHintID(hint), func(field *big.Int, inputs, outputs []*big.Int) error {
-			calls[i].Add(1)
-			return hint(field, inputs, outputs)
-		}))
-	}
-	if err := gadgettest.Solve(t, system, step, options...); err != nil {
-		t.Errorf("honest witness refused: %v", err)
-	}
-	for i := range hints {
-		if calls[i].Load() > 0 {
-			out = append(out, hints[i])
-		}
-	}
-	if len(out) < 8 {
-		t.Errorf("only %d hints asked", len(out))
-	}
-	return out
 }

@@ -9,8 +9,8 @@ type identity struct {
 
 // identities are checked whenever a circuit is compiled, and by `go run ./bench/circuits`, which prints them.
 var identities = map[string]identity{
-	"beacon-step-minimal-5": {"fcdf1418fa86e5cf00c2c5627b3515a2a3a5631eb791c5df1acfca31049d7ad2", 1723468},
-	"beacon-step-minimal-6": {"3282e0cf7954f2e5caaa7221e187c326f0dd5a8a24ac3813ae3965f87e1f5a7f", 1754555},
-	"beacon-step-mainnet-5": {"5691d76f555083b7beff2d41d45de540558a6a3a2517487c57b28f8cfc4814ba", 2258032},
-	"beacon-step-mainnet-6": {"bb8d6ea776484789127c1d1ea3d723f8a296c71fbd15b6cee36d887e928b782d", 2289119},
+	"beacon-step-minimal-5": {"188ea091f96c899f7e29f243093423d9c311c0d3971bdc4c42de4651bdbd1538", 1723469},
+	"beacon-step-minimal-6": {"e63f9bd21ae7c17aa83f17cb391c71d8307350e441c94636e979aa1009a44c51", 1754556},
+	"beacon-step-mainnet-5": {"272ffd65198b723fea9ddf300ba13664486fddf5397390b523845151ca93a464", 2258033},
+	"beacon-step-mainnet-6": {"bef851affd2c36a0bdb18945dcfc3fbce13c5e5f4db7cdd178a4f8730af2fc45", 2289120},
 }

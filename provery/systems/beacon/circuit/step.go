@@ -81,6 +81,9 @@ func assertParticipation(api frontend.API, participants []frontend.Variable) {
 // assertHeader states the branches from NextRoot to HeaderRoot and the period, and returns the signing root. Cost:
 // one SHA-256 for each of 6 nodes and of the branch.
 func (c *Step) assertHeader(api frontend.API) sha256.Digest {
+	// in a state with more fields than the branch is for, the two roots may be fields that are not there, zero; no
+	// keys have a root that starts with 16 zero bytes
+	api.AssertIsDifferent(c.NextRoot[0], 0)
 	h := sha256.New(api)
 	branch := []sha256.Digest{h.Bits(c.Aggregate)}
 	for _, node := range c.Branch {
@@ -89,8 +92,7 @@ func (c *Step) assertHeader(api frontend.API) sha256.Digest {
 	// the keys are the committee's first field
 	state := merkle.Fold(h, h.Bits(c.NextRoot), committeeField<<1, branch)
 
-	slot := stdbits.ToBinary(api, c.Slot, stdbits.WithNbDigits(64))
-	proposer := stdbits.ToBinary(api, c.Proposer, stdbits.WithNbDigits(64))
+	slot, proposer := digits(api, c.Slot), digits(api, c.Proposer)
 	api.AssertIsEqual(api.Add(stdbits.FromBinary(api, slot[c.periodBits:]), 1), c.Period)
 
 	// the state root is the fourth of the header's five fields
@@ -113,6 +115,11 @@ func (c *Step) assertSigned(api frontend.API, signingRoot sha256.Digest) error {
 		return err
 	}
 	return bls.Verify(api, key, message, &c.Signature)
+}
+
+// digits returns the 64 bits of a number, the lowest first.
+func digits(api frontend.API, number frontend.Variable) []frontend.Variable {
+	return stdbits.ToBinary(api, number, stdbits.WithNbDigits(64))
 }
 
 // littleEndian returns the SSZ leaf of a number of 64 bits, given from its lowest bit.
