@@ -51,6 +51,7 @@ class Command:
 
         Raises:
             ConfigurationError: there is no program.
+            InvalidKey: its proofs could not be checked with the key that the plan pins.
             ProverCrashed: it failed, or did not write its files.
             ProofRejected: it wrote something else than a proof of the statement.
         """
@@ -58,6 +59,7 @@ class Command:
         argv, period = self._argv(), checking.period_of(statement)
         checking.sync_of(statement)
         checking.previous_key(statement)
+        self._checker.ready(statement)
         store = into / "period_store"
         await asyncio.to_thread(_lay_out, statement, store, period)
         arguments = ["--period", str(period)]
