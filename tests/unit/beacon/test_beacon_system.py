@@ -293,6 +293,23 @@ async def test_a_period_waits_for_the_one_before_in_its_backfill_only(
     assert sorted(published(tmp_path)) == ["3", "6"]
 
 
+async def test_a_period_that_holds_nobody_up_does_not_let_others_overtake(
+    tmp_path: Path, node: ChainNode, prover: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a period and one that is still proved there may be one that failed, or that has its proof already."""
+    monkeypatch.setattr("provery.systems.beacon.publishing.TURN_S", 0.0)
+    async with over(tmp_path, node, provers=(prover,)) as it:
+        works = await it.due(2, 4)
+        await it.deps.ledger.claim(works)
+        await it.deps.ledger.conclude(works[1].unit, UnitStatus.FAILED, reason="no memory")
+        with pytest.raises(OutOfTurn, match="period 2 is under way"):
+            await it.prove([works[2]])
+        assert published(tmp_path) == {}
+        assert (await it.prove([works[0]]))[0].status is UnitStatus.DONE
+        assert (await it.prove([works[2]]))[0].status is UnitStatus.DONE
+    assert sorted(published(tmp_path)) == ["2", "4"]
+
+
 # ---------------------------------------------------------------- provers
 
 
