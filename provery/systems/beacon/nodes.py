@@ -29,14 +29,12 @@ from provery.systems.beacon.health import Health, order
 from provery.systems.beacon.http import JSON, SSZ, BeaconNode, Limits
 from provery.systems.beacon.model import Bootstrap, FinalityCheckpoints, Update
 from provery.systems.beacon.spec import Chain
-from provery.systems.beacon.updates import BOTH, Check, Read, UpdateReader
+from provery.systems.beacon.updates import BOTH, MOST_REQUESTS, Check, Read, UpdateReader, runs
 
 T = TypeVar("T")
 
 SMALL = 64 * 1024
 """Bytes that an answer without updates may have."""
-MOST_UPDATES = 128
-"""Updates that one request may ask for (MAX_REQUEST_LIGHT_CLIENT_UPDATES)."""
 STALE_EPOCHS = 4
 """Epochs that a node's finality may be behind the others'."""
 
@@ -159,7 +157,7 @@ class BeaconNodes:
         for node in self._order():
             if not wanted:
                 break
-            for start, size in _runs(wanted):
+            for start, size in runs(wanted):
                 result = await self._try(node, partial(self._read, start, size, check))
                 if isinstance(result, Exception):
                     failures[node.name] = str(result)
@@ -170,6 +168,8 @@ class BeaconNodes:
                 if result.error is not None:
                     failures[node.name] = str(result.error)
                     self._health[node.name].failed(self._clock(), result.error)
+                if result.requests >= MOST_REQUESTS:
+                    break
             wanted -= updates.keys()
             if wanted:
                 failures.setdefault(node.name, f"beacon node {node.name} left out {_listed(wanted)}")
@@ -294,14 +294,3 @@ class BeaconNodes:
 
 def _listed(periods: set[int]) -> str:
     return "period " + ", ".join(map(str, sorted(periods)[:8]))
-
-
-def _runs(periods: set[int]) -> list[tuple[int, int]]:
-    """Consecutive periods as (first, count), none longer than a request may ask for."""
-    runs: list[tuple[int, int]] = []
-    for period in sorted(periods):
-        if runs and period == runs[-1][0] + runs[-1][1] and runs[-1][1] < MOST_UPDATES:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((period, 1))
-    return runs

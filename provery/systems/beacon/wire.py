@@ -21,8 +21,8 @@ from provery.systems.beacon.spec import LATEST, Chain
 
 UPDATE_LIMIT = 64 * 1024
 """Bytes that one update's SSZ may have; the largest known form has about 27 KB with 512 seats."""
-JSON_LIMIT = 4 * UPDATE_LIMIT
-"""Bytes that one update's JSON may have."""
+JSON_LIMIT = 2 * UPDATE_LIMIT
+"""Bytes that one update's JSON may have; the largest known form has about 60 KB with 512 seats."""
 _LENGTH, _DIGEST = 8, 4
 _UINT64 = 2**64
 
