@@ -101,6 +101,14 @@ class PeriodStore:
         """Whether a period has a proof's file that is not empty; whether it holds is another matter."""
         return any(entry.name in (*PROOFS, MANIFEST) and entry.size for entry in self.files(period))
 
+    def first_proof(self) -> int | None:
+        """The first period that has a proof, as :meth:`has_proof` says.
+
+        Raises:
+            SinkUnavailable: the store cannot be read.
+        """
+        return next((period for period in self.periods() if self.has_proof(period)), None)
+
     def manifest(self, period: int) -> dict[str, Json] | None:
         """A period's manifest; None where it has none.
 
