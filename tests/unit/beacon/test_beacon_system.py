@@ -24,6 +24,7 @@ from provery.core.errors import (
 )
 from provery.core.types import Stage, UnitStatus
 from provery.systems.beacon.containers import beacon_root, keys_root
+from provery.systems.beacon.streams import Stream
 from provery.systems.beacon.system import work_for
 from tests.support.beacon import Signers
 from tests.support.beacon_bench import Bench, bench, with_generation
@@ -452,3 +453,22 @@ async def test_epochs_per_period_must_be_the_chains(tmp_path: Path, node: ChainN
     async with over(tmp_path, node, provers=(prover,), EPOCHS_PER_PERIOD="256") as it:
         with pytest.raises(ConfigurationError, match="EPOCHS_PER_PERIOD"):
             await it.due()
+
+
+async def test_a_submission_that_is_repeated_is_counted_once(
+    tmp_path: Path, node: ChainNode, prover: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies after the receipt leaves the stage to another one."""
+    show = Stream.show
+
+    async def dies(stream: Stream) -> None:
+        raise ProverCrashed("the worker is gone")
+
+    async with over(tmp_path, node, provers=(prover,)) as it:
+        works = await it.due()
+        monkeypatch.setattr(Stream, "show", dies)
+        with pytest.raises(ProverCrashed):
+            await it.prove(works)
+        monkeypatch.setattr(Stream, "show", show)
+        assert (await it.prove(works))[0].status is UnitStatus.DONE
+        assert it.metric("provery_beacon_published_total") == 1
