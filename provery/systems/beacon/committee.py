@@ -23,10 +23,10 @@ from provery.systems.beacon.checks import (
 )
 from provery.systems.beacon.inspection import Standing
 from provery.systems.beacon.model import PUBKEY_BYTES, CheckedPeriod, SyncCommittee, Update
-from provery.systems.beacon.nodes import BeaconNodes, Found
+from provery.systems.beacon.nodes import BeaconNodes
 from provery.systems.beacon.spec import Chain
 from provery.systems.beacon.streams import Stream
-from provery.systems.beacon.updates import MOST_UPDATES
+from provery.systems.beacon.updates import MOST_UPDATES, Found
 from provery.systems.beacon.witness import SYNC, UPDATE, read_document
 
 log = logging.getLogger(__name__)

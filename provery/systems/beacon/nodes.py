@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -29,26 +28,16 @@ from provery.systems.beacon.health import Health, order
 from provery.systems.beacon.http import JSON, SSZ, BeaconNode, Limits
 from provery.systems.beacon.model import Bootstrap, FinalityCheckpoints, Update
 from provery.systems.beacon.spec import Chain
-from provery.systems.beacon.updates import BOTH, MOST_REQUESTS, Check, Read, UpdateReader, runs
+from provery.systems.beacon.updates import BOTH, MOST_REQUESTS, Check, Found, Read, UpdateReader, runs
 
 T = TypeVar("T")
 
 SMALL = 64 * 1024
 """Bytes that an answer without updates may have."""
+DOUBT_S = 60.0
+"""Seconds for which a node that gave another genesis, or none that can be read, is asked for nothing else."""
 STALE_EPOCHS = 4
 """Epochs that a node's finality may be behind the others'."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """Result of asking for a range of periods."""
-
-    updates: dict[int, Update]
-    """Period → update, ascending."""
-    missing: tuple[int, ...] = ()
-    """Periods that no node has a usable update of."""
-    failures: dict[str, str] = field(default_factory=dict)
-    """Node → its last error in this call."""
 
 
 class BeaconNodes:
@@ -86,6 +75,7 @@ class BeaconNodes:
                 node.name = f"{node.name}#{at + 1}"
         self._health = {node.name: Health(node.name) for node in self._nodes}
         self._foreign: set[str] = set()
+        self._compared = 0.0
         self.contradictions: tuple[Disagreement, ...] = ()
         """What the nodes contradicted each other on when finality was last asked for."""
 
@@ -233,6 +223,11 @@ class BeaconNodes:
         check_bootstrap(self.chain, found, root)
         return found
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is time to ask again a node that was passed over as one of another chain."""
+        return bool(self._foreign) and self._clock() - self._compared > DOUBT_S
+
     async def check_genesis(self) -> dict[str, str]:
         """Ask every node which chain it is of. A node of another one is asked for nothing else until the next check.
 
@@ -241,6 +236,7 @@ class BeaconNodes:
         """
         results = await asyncio.gather(*(self._try(node, self._genesis) for node in self._nodes))
         pairs = list(zip(self._nodes, results, strict=True))
+        self._compared = self._clock()
         self._foreign = {node.name for node, r in pairs if isinstance(r, InvalidInput)}
         return {node.name: str(r) for node, r in pairs if isinstance(r, Exception)}
 

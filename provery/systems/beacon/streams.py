@@ -142,6 +142,8 @@ class Stream:
                 made = BeaconNodes(chain, self._urls(), self._limits)
                 await made.check_genesis()
                 self._nodes = made
+            elif self._nodes.doubtful:
+                await self._nodes.check_genesis()
             return self._nodes
 
     async def inspector(self) -> Inspector:

@@ -29,6 +29,18 @@ Check = Callable[[Update], None]
 """Raises InvalidInput for an update that must not be used. Called in a thread, one update at a time."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """Result of asking for a range of periods."""
+
+    updates: dict[int, Update]
+    """Period → update, ascending."""
+    missing: tuple[int, ...] = ()
+    """Periods that no node has a usable update of."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Node → its last error in this call."""
+
+
 @dataclass
 class Read:
     """What one node gave."""

@@ -455,6 +455,20 @@ async def test_epochs_per_period_must_be_the_chains(tmp_path: Path, node: ChainN
             await it.due()
 
 
+async def test_a_node_that_once_gave_another_genesis_is_asked_again(
+    tmp_path: Path, node: ChainNode, prover: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that is just starting may answer with anything; a worker that never looks for periods has to notice."""
+    monkeypatch.setattr("provery.systems.beacon.nodes.DOUBT_S", 0.0)
+    async with over(tmp_path, node, provers=(prover,)) as it:
+        await it.stream.chain()
+        node.behaviour = lambda asked: Reply(b'{"code":0}') if asked.path.endswith("/genesis") else None
+        with pytest.raises(SourceUnavailable):
+            await (await it.stream.nodes()).finality()
+        node.behaviour = lambda asked: None
+        assert (await (await it.stream.nodes()).finality()).finalized.epoch == 40
+
+
 async def test_a_submission_that_is_repeated_is_counted_once(
     tmp_path: Path, node: ChainNode, prover: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
