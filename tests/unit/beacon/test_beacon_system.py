@@ -23,12 +23,14 @@ from provery.core.errors import (
     SourceUnavailable,
 )
 from provery.core.types import Stage, UnitStatus
+from provery.systems.beacon.chains import chain_from_config
 from provery.systems.beacon.containers import beacon_root, keys_root
+from provery.systems.beacon.model import Update
 from provery.systems.beacon.streams import Stream
 from provery.systems.beacon.system import work_for
-from tests.support.beacon import Signers
+from tests.support.beacon import Signers, make_update
 from tests.support.beacon_bench import Bench, bench, with_generation
-from tests.support.beacon_chain import ChainNode, checkpoints, environment, nodes, published, read
+from tests.support.beacon_chain import CONFIG, ChainNode, checkpoints, environment, nodes, published, read
 from tests.support.beacon_server import Reply
 from tests.support.statements import PROOF, Signer
 
@@ -467,6 +469,32 @@ async def test_a_node_that_once_gave_another_genesis_is_asked_again(
             await (await it.stream.nodes()).finality()
         node.behaviour = lambda asked: None
         assert (await (await it.stream.nodes()).finality()).finalized.epoch == 40
+
+
+async def test_an_update_from_before_a_fork_is_not_taken_for_the_period(
+    tmp_path: Path, node: ChainNode, prover: Signer
+) -> None:
+    """Once fetched it would be on record, and the period could never be proved: the circuit is the later form's."""
+    config = {**CONFIG, "ELECTRA_FORK_EPOCH": "44"}
+    node.chain = chain_from_config("devnet", config, node.genesis)
+    node.behaviour = lambda asked: (
+        Reply(json.dumps({"data": config}).encode()) if asked.path.endswith("/config/spec") else None
+    )
+
+    def update(period: int, slot: int) -> Update:
+        return make_update(
+            node.chain, Signers.of(period), Signers.of(period + 1), attested=period * 64 + slot
+        )
+
+    node.updates = {4: update(4, 40), 5: update(5, 10)}
+    async with over(tmp_path, node, provers=(prover,)) as it:
+        work = await work_for("test", {"period": 6}, it.deps)
+        with pytest.raises(SourceUnavailable, match="before a fork within the period"):
+            await it.prove([work])
+        node.updates[5] = update(5, 40)
+        (outcome,) = await it.prove([work])
+    assert outcome.status is UnitStatus.DONE, outcome.reason
+    assert outcome.facts["circuit"] == "beacon-step-minimal-6"
 
 
 async def test_a_submission_that_is_repeated_is_counted_once(
