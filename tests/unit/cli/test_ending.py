@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +56,16 @@ ended(main)
     assert got == status
     assert "written" in out
     assert said in out
+
+
+async def test_keys_are_not_made_for_a_temporal_that_is_not_there(tmp_path: Path) -> None:
+    """Making them takes a minute or two: time enough to find out first that nobody could use them."""
+    status, said = await asyncio.wait_for(
+        run(
+            "-m", "provery.cli", "prove", "beacon/mainnet", "--set", "period=1602",
+            TEMPORAL_ADDRESS=f"127.0.0.1:{free_port()}", PROVERY_HOME=str(tmp_path),
+        ),
+        30,
+    )  # fmt: skip
+    assert status == 6, said
+    assert not (tmp_path / "circuits").exists()
