@@ -112,8 +112,9 @@ async def test_a_request_that_is_none_is_refused(
     tmp_path: Path, node: ChainNode, prover: Signer, request_: dict[str, object]
 ) -> None:
     async with over(tmp_path, node, provers=(prover,)) as it:
-        with pytest.raises(InvalidInput, match="not a request for a period"):
+        with pytest.raises(InvalidInput, match="not a request for a period") as error:
             await work_for("test", request_, it.deps)  # type: ignore[arg-type]
+        assert all(str(value).lower() in str(error.value) for value in request_.values())
 
 
 async def test_a_backfill_is_bounded_by_finality(tmp_path: Path, node: ChainNode, prover: Signer) -> None:
