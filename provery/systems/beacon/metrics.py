@@ -96,7 +96,7 @@ class StreamCollector(Collector):
         sizes: list[tuple[dict[str, str], float]] = []
         for period, names in (
             (record.current_period, NEXT_FILES),
-            (record.current_period - 1, CURRENT_FILES),
+            (max(record.current_period - 1, 0), CURRENT_FILES),
         ):
             found = self._sizes(period)
             sizes += [({**chain, "period": str(period), "file": n}, found.get(n, -1)) for n in names]
