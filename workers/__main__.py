@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from provery.client.ending import ended
 from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.queues import GPU, QUEUES
 from provery.core.redact import redactor
@@ -166,4 +166,4 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    ended(run)

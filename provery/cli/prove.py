@@ -49,8 +49,10 @@ def prove(
     requests = read_requests(request, set_)
 
     async def go(session: Session) -> list[UnitOutcome]:
+        engine = (
+            await session.engine()
+        )  # before the works: what they need, keys for one, may take minutes to make
         works = await works_for(session, stream, requests)
-        engine = await session.engine()
         started = await engine.start(works)
         if print_temporal:
             for work in works:

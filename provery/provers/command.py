@@ -20,7 +20,7 @@ from provery.provers.sp1 import bundle, checking
 from provery.provers.sp1.checking import Checker
 from provery.provers.sp1.secret import private_key
 
-_GIVEN = ("CHAIN", "ELF", "HOST_BINARY", "PROVER_RPC_URL", "REMOTE_URL", "REPO_ROOT", "RPC_URL", "RUST_LOG")
+_GIVEN = ("ELF", "HOST_BINARY", "PROVER_RPC_URL", "REMOTE_URL", "REPO_ROOT", "RPC_URL", "RUST_LOG")
 _PREFIXES = ("SP1_", "NETWORK_PRIVATE_KEY")
 """Variables that the program is given of the worker's environment, beside what every child is given."""
 
@@ -51,6 +51,7 @@ class Command:
 
         Raises:
             ConfigurationError: there is no program.
+            InvalidKey: its proofs could not be checked with the key that the plan pins.
             ProverCrashed: it failed, or did not write its files.
             ProofRejected: it wrote something else than a proof of the statement.
         """
@@ -58,6 +59,7 @@ class Command:
         argv, period = self._argv(), checking.period_of(statement)
         checking.sync_of(statement)
         checking.previous_key(statement)
+        self._checker.ready(statement)
         store = into / "period_store"
         await asyncio.to_thread(_lay_out, statement, store, period)
         arguments = ["--period", str(period)]
@@ -69,7 +71,7 @@ class Command:
             process.Command(
                 "the proving command",
                 (*argv, *arguments),
-                env=self._environment(),
+                env=self._environment(statement),
                 cwd=Path(folder) if folder else None,
             ),
             progress=progress,
@@ -105,12 +107,16 @@ class Command:
             )
         return argv
 
-    def _environment(self) -> dict[str, str]:
-        """Keys go this way and no other: a command line can be read by everybody on the machine."""
+    def _environment(self, statement: Statement) -> dict[str, str]:
+        """Keys go this way and no other: a command line can be read by everybody on the machine.
+
+        CHAIN is the statement's: the worker's own may be of another stream, or of none.
+        """
         named = {*_GIVEN, *self._env.get("PROVERY_COMMAND_ENV", "").replace(",", " ").split()}
-        return {
+        given = {
             name: value for name, value in self._env.items() if name in named or name.startswith(_PREFIXES)
         }
+        return given | {"CHAIN": statement.params["chain"]}
 
     def _collect(self, statement: Statement, folder: Path, into: Path) -> dict[str, Path]:
         """Move the outputs to ``into``, each a plain file of sound size that agrees with the others."""

@@ -120,7 +120,7 @@ class Sp1Network:
     ) -> Proof:
         checking.sync_of(statement)
         checking.previous_key(statement)
-        self._checker.program()
+        self._checker.ready(statement)
         program, opened = Program.read(self._env), self._open()
         kind = types_pb2.ProofMode.Name(mode).lower()
         order = Order(

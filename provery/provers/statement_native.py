@@ -7,6 +7,7 @@ Lists, checks and verifications, which take milliseconds, share a child that sta
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from provery.provers.settings import whole
 from provery.provers.statement_keys import SETUP_HINT, KeyPolicy, StatementCircuit, find, key_in_use
 from provery.provers.tools import Tools
 
+log = logging.getLogger(__name__)
 PROOF = "native_proof.bin"
 PUBLIC = "native_public.json"
 INPUTS = ("update.json", "sync.ssz")
@@ -106,6 +108,9 @@ class NativeStatements:
         found = key_in_use(find(await self.circuits(), circuit), self.policy, wanted)
         if found:
             return found
+        log.warning(
+            "circuit %s has no keys yet: making development keys, which takes a minute or two", circuit
+        )
         manifest, _ = await self.setup(circuit, progress)
         return str(manifest.get("setup_id", ""))
 

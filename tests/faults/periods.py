@@ -10,7 +10,8 @@ from provery.client import Schedules, connect
 from provery.core.errors import ProveryError
 from provery.core.types import Unit, UnitStatus
 from provery.local.servers import TemporalServer
-from provery.systems.beacon.store import PeriodStore, digest
+from provery.systems.beacon.files import digest
+from provery.systems.beacon.store import PeriodStore
 from tests.faults.accounting import Evidence, count
 from tests.faults.cases import NODE, Case
 from tests.faults.rig import REVIVAL_S, Rig, until

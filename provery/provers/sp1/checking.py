@@ -32,6 +32,9 @@ RELEASE = "v5.0.0"
 ANY_ANCHOR = "any"
 """Statement parameter ``anchor``: a proof found in a store may continue a chain of proofs that began anywhere."""
 
+PINNED = "verifying_key"
+"""Statement parameter: digest of the key that the plan, or the manifest of a stored proof, names."""
+
 
 def accepted_programs(env: Mapping[str, str]) -> list[bytes]:
     """Hashes of the programs whose proofs count, of ``PROVERY_SP1_PROGRAM``; new proofs are of the first.
@@ -83,13 +86,28 @@ class Checker:
 
     def verifying_key(self) -> str:
         """Digest of what proofs are checked against: SP1's wrapper and the program's hash."""
-        return sha256(SELECTORS[RELEASE] + self.program()).hexdigest()
+        return _key(self.program())
+
+    def ready(self, statement: Statement) -> None:
+        """See, before anything is paid for, that a new proof would be one of the program that the plan pins.
+
+        Raises:
+            InvalidKey: no program is configured, or another one than when the period was planned.
+        """
+        wanted, found = statement.params.get(PINNED, ""), self.verifying_key()
+        if wanted and wanted != found:
+            raise InvalidKey(
+                "PROVERY_SP1_PROGRAM names another program first than when the period was planned",
+                value=found,
+                expected=wanted,
+                action="nothing was requested; the next look plans the period anew, or put the old program back",
+            )
 
     async def final(self, statement: Statement, proof: Mapping[str, Path]) -> dict[str, str]:
         """Check a proof that was just made, and what it says of the statement.
 
         Returns:
-            Facts: program, release, anchor, root of the next keys.
+            Facts: program, digest of its key, release, anchor, root of the next keys.
 
         Raises:
             ProofRejected: it does not verify, or proves something else.
@@ -98,9 +116,25 @@ class Checker:
         return await self._checked(statement, proof, [self.program()])
 
     async def accepted(self, statement: Statement, proof: Mapping[str, Path]) -> dict[str, str]:
-        """As :meth:`final`, of a proof of any accepted program: an older one's proofs stay valid."""
+        """As :meth:`final`, of a proof of the pinned program, or else of any accepted one.
+
+        Raises:
+            InvalidKey: no program is configured, or the pinned one is not among them: a good proof of it may be there,
+                and nobody here can tell.
+        """
         self.program()
-        return await self._checked(statement, proof, accepted_programs(self._env))
+        programs = accepted_programs(self._env)
+        wanted = statement.params.get(PINNED, "")
+        if wanted:
+            programs = [program for program in programs if _key(program) == wanted]
+        if not programs:
+            raise InvalidKey(
+                "the proof is of a program that PROVERY_SP1_PROGRAM does not name",
+                value=wanted,
+                expected=", ".join(_key(program) for program in accepted_programs(self._env)),
+                action="add the program's hash to PROVERY_SP1_PROGRAM, after the one that is proved now",
+            )
+        return await self._checked(statement, proof, programs)
 
     async def _checked(
         self, statement: Statement, proof: Mapping[str, Path], programs: Sequence[bytes]
@@ -114,8 +148,10 @@ class Checker:
         errors = await asyncio.to_thread(verdicts, claims, tools=self._tools)
         if None not in errors:
             raise errors[0] or ProofRejected("no program is accepted")
+        program = programs[errors.index(None)]
         return {
-            "program": programs[errors.index(None)].hex(),
+            "program": program.hex(),
+            "verifying_key": _key(program),
             "sp1": RELEASE,
             "anchor": said.anchor.hex(),
             "next_keys_root": said.next_keys.hex(),
@@ -142,6 +178,10 @@ class Checker:
                 )
             anchor = previous.anchor
         return demand.check(public, period, anchor)
+
+
+def _key(program: bytes) -> str:
+    return sha256(SELECTORS[RELEASE] + program).hexdigest()
 
 
 def sync_of(statement: Statement) -> bytes:

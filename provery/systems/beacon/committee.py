@@ -23,10 +23,11 @@ from provery.systems.beacon.checks import (
 )
 from provery.systems.beacon.inspection import Standing
 from provery.systems.beacon.model import PUBKEY_BYTES, CheckedPeriod, SyncCommittee, Update
-from provery.systems.beacon.nodes import MOST_UPDATES, BeaconNodes, Found
+from provery.systems.beacon.nodes import BeaconNodes
 from provery.systems.beacon.spec import Chain
 from provery.systems.beacon.streams import Stream
-from provery.systems.beacon.witness import SYNC, UPDATE, read_document
+from provery.systems.beacon.updates import MOST_UPDATES, Found
+from provery.systems.beacon.witness import SYNC, UPDATE, check_form, read_document
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,12 @@ async def update_of(stream: Stream, period: int, anchor: Anchor) -> CheckedPerio
     """
     nodes = await stream.nodes()
     follower = Follower(nodes.chain, anchor.committee, period, _now(nodes.chain))
-    _all_there(await nodes.updates(period, 1, follower), nodes)
+
+    def provable(update: Update) -> None:
+        check_form(nodes.chain, update, period + 1)
+        follower(update)
+
+    _all_there(await nodes.updates(period, 1, provable), nodes)
     if len(nodes.health) > 1:
         try:
             contradiction = await nodes.compare(period)

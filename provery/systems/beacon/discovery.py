@@ -183,8 +183,8 @@ async def _first(stream: Stream, newest: int) -> int:
     record = await asyncio.to_thread(stream.status.read)
     if record.first_period:
         return max(lowest, record.first_period)
-    stored = [p for p in await asyncio.to_thread(stream.store.periods) if stream.store.has_proof(p)]
-    first = max(lowest, min([*stored[:1], newest]))
+    stored = await asyncio.to_thread(stream.store.first_proof)
+    first = max(lowest, newest if stored is None else min(stored, newest))
     await asyncio.to_thread(stream.status.change, lambda record: replace(record, first_period=first))
     return first
 

@@ -18,6 +18,8 @@ from provery.systems.beacon.witness import CHAIN, PREVIOUS, UPDATE, document
 _TURN_S = 30.0
 """Seconds that a fetch waits for the proof before."""
 _LOOK_S = 0.25
+_RUNNING = 1_000
+"""Units of one stream that are looked through; a look and a backfill have some hundreds at most."""
 
 
 async def fetch(stream: Stream, context: StageContext) -> StageOutput:
@@ -59,24 +61,29 @@ async def _previous(stream: Stream, context: StageContext, period: int) -> list[
     return await context.artifacts.put_files(files) if len(files) == len(PREVIOUS) else []
 
 
-async def in_turn(ledger: Ledger, unit: Unit, why: str, *, wait_s: float, first: int = 0) -> None:
-    """Let the period before go first while it is under way; one that failed or was parked holds nobody up.
+async def in_turn(ledger: Ledger, unit: Unit, why: str, *, wait_s: float, first: int | None = None) -> None:
+    """Let earlier periods go first while they are under way; one that failed or was parked holds nobody up.
 
     Args:
         ledger: Knows the units.
         unit: Whose turn it may be.
-        why: What it needs the other one for.
+        why: What it needs the others for.
         wait_s: How long to wait here before giving the place on the worker to others.
-        first: Periods before this one do not count.
+        first: The first period that counts; None for the one before alone.
 
     Raises:
         OutOfTurn: its turn has not come.
     """
-    before, deadline = period_of(unit) - 1, time.monotonic() + wait_s
-    while before >= first:
-        row = await ledger.unit(unit.system, unit.stream, str(before))
-        if row is None or row.status is not UnitStatus.RUNNING:
+    period, deadline = period_of(unit), time.monotonic() + wait_s
+    earlier = range(period - 1 if first is None else first, period)
+    while True:
+        running = await ledger.units(
+            system=unit.system, stream=unit.stream, status=UnitStatus.RUNNING.value, limit=_RUNNING
+        )
+        before = [row for row in running if row.unit.ordinal in earlier]
+        if not before:
             return
         if time.monotonic() > deadline:
-            raise OutOfTurn(f"period {unit.key} {why}: period {before} is under way", value=row.stage)
+            row = min(before, key=lambda row: row.unit.ordinal or 0)
+            raise OutOfTurn(f"period {period} {why}: period {row.unit.key} is under way", value=row.stage)
         await asyncio.sleep(_LOOK_S)

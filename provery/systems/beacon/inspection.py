@@ -25,8 +25,9 @@ from provery.core.errors import (
 from provery.core.ports import Statement, StatementProver
 from provery.core.types import Json, Unit
 from provery.systems.beacon import syncfile
+from provery.systems.beacon.files import digest
 from provery.systems.beacon.spec import Chain
-from provery.systems.beacon.store import MANIFEST, PROOFS, Entry, PeriodStore, digest
+from provery.systems.beacon.store import MANIFEST, PROOFS, Entry, PeriodStore
 from provery.systems.beacon.witness import STATEMENT_FILES, SYNC, UPDATE, attested_period, circuit_name
 
 FRESH_S = 86_400.0

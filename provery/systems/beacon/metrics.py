@@ -14,9 +14,10 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from provery.core.errors import ProveryError
+from provery.systems.beacon.files import write_atomically
 from provery.systems.beacon.risk import Risk
 from provery.systems.beacon.status import Record, Status
-from provery.systems.beacon.store import PeriodStore, write_atomically
+from provery.systems.beacon.store import PeriodStore
 
 NEXT_FILES = (
     "sync.ssz", "zk_proof.bin", "zk_vk_raw.bin", "zk_proof_g16.bin", "update.json", "native_proof.bin", "manifest.json",
@@ -95,7 +96,7 @@ class StreamCollector(Collector):
         sizes: list[tuple[dict[str, str], float]] = []
         for period, names in (
             (record.current_period, NEXT_FILES),
-            (record.current_period - 1, CURRENT_FILES),
+            (max(record.current_period - 1, 0), CURRENT_FILES),
         ):
             found = self._sizes(period)
             sizes += [({**chain, "period": str(period), "file": n}, found.get(n, -1)) for n in names]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -29,28 +28,16 @@ from provery.systems.beacon.health import Health, order
 from provery.systems.beacon.http import JSON, SSZ, BeaconNode, Limits
 from provery.systems.beacon.model import Bootstrap, FinalityCheckpoints, Update
 from provery.systems.beacon.spec import Chain
-from provery.systems.beacon.updates import BOTH, Check, Read, UpdateReader
+from provery.systems.beacon.updates import BOTH, MOST_REQUESTS, Check, Found, Read, UpdateReader, runs
 
 T = TypeVar("T")
 
 SMALL = 64 * 1024
 """Bytes that an answer without updates may have."""
-MOST_UPDATES = 128
-"""Updates that one request may ask for (MAX_REQUEST_LIGHT_CLIENT_UPDATES)."""
+DOUBT_S = 60.0
+"""Seconds for which a node that gave another genesis, or none that can be read, is asked for nothing else."""
 STALE_EPOCHS = 4
 """Epochs that a node's finality may be behind the others'."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """Result of asking for a range of periods."""
-
-    updates: dict[int, Update]
-    """Period → update, ascending."""
-    missing: tuple[int, ...] = ()
-    """Periods that no node has a usable update of."""
-    failures: dict[str, str] = field(default_factory=dict)
-    """Node → its last error in this call."""
 
 
 class BeaconNodes:
@@ -88,6 +75,7 @@ class BeaconNodes:
                 node.name = f"{node.name}#{at + 1}"
         self._health = {node.name: Health(node.name) for node in self._nodes}
         self._foreign: set[str] = set()
+        self._compared = 0.0
         self.contradictions: tuple[Disagreement, ...] = ()
         """What the nodes contradicted each other on when finality was last asked for."""
 
@@ -159,7 +147,7 @@ class BeaconNodes:
         for node in self._order():
             if not wanted:
                 break
-            for start, size in _runs(wanted):
+            for start, size in runs(wanted):
                 result = await self._try(node, partial(self._read, start, size, check))
                 if isinstance(result, Exception):
                     failures[node.name] = str(result)
@@ -170,6 +158,8 @@ class BeaconNodes:
                 if result.error is not None:
                     failures[node.name] = str(result.error)
                     self._health[node.name].failed(self._clock(), result.error)
+                if result.requests >= MOST_REQUESTS:
+                    break
             wanted -= updates.keys()
             if wanted:
                 failures.setdefault(node.name, f"beacon node {node.name} left out {_listed(wanted)}")
@@ -233,6 +223,11 @@ class BeaconNodes:
         check_bootstrap(self.chain, found, root)
         return found
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is time to ask again a node that was passed over as one of another chain."""
+        return bool(self._foreign) and self._clock() - self._compared > DOUBT_S
+
     async def check_genesis(self) -> dict[str, str]:
         """Ask every node which chain it is of. A node of another one is asked for nothing else until the next check.
 
@@ -241,6 +236,7 @@ class BeaconNodes:
         """
         results = await asyncio.gather(*(self._try(node, self._genesis) for node in self._nodes))
         pairs = list(zip(self._nodes, results, strict=True))
+        self._compared = self._clock()
         self._foreign = {node.name for node, r in pairs if isinstance(r, InvalidInput)}
         return {node.name: str(r) for node, r in pairs if isinstance(r, Exception)}
 
@@ -294,14 +290,3 @@ class BeaconNodes:
 
 def _listed(periods: set[int]) -> str:
     return "period " + ", ".join(map(str, sorted(periods)[:8]))
-
-
-def _runs(periods: set[int]) -> list[tuple[int, int]]:
-    """Consecutive periods as (first, count), none longer than a request may ask for."""
-    runs: list[tuple[int, int]] = []
-    for period in sorted(periods):
-        if runs and period == runs[-1][0] + runs[-1][1] and runs[-1][1] < MOST_UPDATES:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((period, 1))
-    return runs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from provery.core.errors import ProveryError
@@ -41,7 +42,7 @@ async def submit(stream: Stream, context: StageContext) -> StageOutput:
     verdict = await inspector.verdict(period)
     about = _about(stream, context, chain, period)
     destination = f"period_store/{stream.settings.stream}"
-    await context.ledger.intend(context.unit, destination, context.request_key, {"period": period})
+    intent = await context.ledger.intend(context.unit, destination, context.request_key, {"period": period})
     there = verdict.standing in (Standing.VALID, Standing.UNCHECKED)
     ours = there and await _is_ours(stream, context, period)
     kept = there and not ours and context.given.plan.generation == 0
@@ -50,7 +51,9 @@ async def submit(stream: Stream, context: StageContext) -> StageOutput:
     elif not ours:
         await _write(stream, context, period, about, verdict)
     await context.ledger.receipt(context.request_key, {"published": f"{period}/", "kept": kept})
-    await asyncio.to_thread(stream.status.change, lambda record: _published(record, context, period))
+    if not intent["receipt"]:  # else an earlier attempt has counted it
+        change = partial(_published, context=context, period=period, kept=kept)
+        await asyncio.to_thread(stream.status.change, change)
     await stream.show()
     return StageOutput(context.inputs, {"published": f"{period}/"})
 
@@ -104,13 +107,13 @@ async def _write(
     log.info("%s: period %d is published", stream.id, period)
 
 
-def _published(record: Record, context: StageContext, period: int) -> Record:
+def _published(record: Record, *, context: StageContext, period: int, kept: bool) -> Record:
     facts = context.given.facts
     ended = _number(facts.get("proved_at"))
     ours = ended >= record.last_run
     return replace(
         record,
-        published=record.published + 1,
+        published=record.published + (not kept),
         last_run=max(record.last_run, ended),
         last_run_s=_number(facts.get("prove_s")) if ours else record.last_run_s,
         last_run_status=0.0 if ours else record.last_run_status,

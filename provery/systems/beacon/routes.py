@@ -49,7 +49,8 @@ def routes(store: PeriodStore) -> APIRouter:
         found = await asyncio.to_thread(listed, store, start)
         if "application/json" in request.headers.get("accept", ""):
             return JSONResponse({"start": start, "files": [dict(row) for row in found]})
-        return Response(encode(found), media_type="application/octet-stream")
+        body = await asyncio.to_thread(encode, found)  # seconds where there are thousands of files
+        return Response(body, media_type="application/octet-stream")
 
     @router.api_route("/period_store/{period}/{name}", methods=["GET", "HEAD"])
     async def file(

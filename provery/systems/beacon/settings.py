@@ -52,7 +52,7 @@ class BeaconSettings(BaseModel):
     prometheus_file: Path
     provers: tuple[str, ...] = ("native",)
     """Provers in order; each goes on where the one before has used up its attempts or its memory."""
-    expected_s: float = Field(600.0, gt=0)
+    expected_s: float = Field(600.0, gt=0, allow_inf_nan=False)
     """How long a period takes from its discovery to its publication; later than that is at risk."""
     first_period: int = Field(0, ge=0)
     """First period to have a proof of; 0: the first that was ever looked at."""
@@ -64,7 +64,7 @@ class BeaconSettings(BaseModel):
     """Queue of prove and compress; empty: io where the first prover waits for others, else cpu."""
     memory_mb: int = Field(0, ge=0)
     """Memory cap of a prover's process; 0: the worker's default."""
-    timeout_s: float = Field(7_200.0, gt=0)
+    timeout_s: float = Field(7_200.0, gt=0, allow_inf_nan=False)
     """One attempt at proving."""
     attempts: int = Field(2, ge=1)
     """Failures of a prover before the next one takes over."""

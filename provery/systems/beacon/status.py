@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from math import nan
 
-from provery.systems.beacon.store import PeriodStore, write_atomically
+from provery.systems.beacon.files import write_atomically
+from provery.systems.beacon.store import PeriodStore
 
 log = logging.getLogger(__name__)
 

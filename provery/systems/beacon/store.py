@@ -10,17 +10,13 @@ same directories (``blocks.ssz``, ``lcu.ssz``, …): a directory that is replace
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import fcntl
-import hashlib
 import itertools
 import json
 import os
 import re
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +24,7 @@ from pathlib import Path
 
 from provery.core.errors import InvalidInput, ProveryError, SinkUnavailable
 from provery.core.types import Json
+from provery.systems.beacon.files import carry, digest, exchange, flush, mend, remove, write_atomically
 
 MANIFEST = "manifest.json"
 OURS = frozenset(
@@ -42,8 +39,8 @@ PROOFS = ("native_proof.bin", "zk_proof_g16.bin")
 PERIOD = re.compile(r"0|[1-9][0-9]{0,11}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MANIFEST_LIMIT = 256 * 1024
-_RENAME_EXCHANGE = 2
-_AT_FDCWD = -100
+REASON = "reason.txt"
+"""Beside what is kept aside: why."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +101,14 @@ class PeriodStore:
         """Whether a period has a proof's file that is not empty; whether it holds is another matter."""
         return any(entry.name in (*PROOFS, MANIFEST) and entry.size for entry in self.files(period))
 
+    def first_proof(self) -> int | None:
+        """The first period that has a proof, as :meth:`has_proof` says.
+
+        Raises:
+            SinkUnavailable: the store cannot be read.
+        """
+        return next((period for period in self.periods() if self.has_proof(period)), None)
+
     def manifest(self, period: int) -> dict[str, Json] | None:
         """A period's manifest; None where it has none.
 
@@ -144,47 +149,73 @@ class PeriodStore:
         """
         listed: dict[str, Json] = {name: dict(_described(path)) for name, path in sorted(files.items())}
         manifest: dict[str, Json] = {**about, "files": listed}
-        target, making = self.folder(period), self.inner / f"new-{period}"
-        owned = OURS | set(listed)
+        target, making = self.folder(period), self._making(period)
+        owned = OURS | set(listed) | {REASON}
         with _writing(self.root), self.locked():
+            self._finish(period)
             with suppress(ProveryError):
                 before = self.manifest(period)
                 if before == manifest and all(_is(target / name, what) for name, what in listed.items()):
                     return manifest
                 had = before.get("files") if before else None
                 owned |= set(had) if isinstance(had, dict) else set()
-            _remove(making)  # left by a process that was killed here
+            remove(making)  # left by a process that was killed here
             making.mkdir(parents=True)
             for name, path in files.items():
                 shutil.copyfile(path, making / name)
             text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=True)
             (making / MANIFEST).write_text(text + "\n")
-            _carry(target, making, owned)
+            carry(target, making, owned)
             for entry in making.iterdir():
-                _flush(entry)
-            _flush(making)
+                flush(entry)
+            flush(making)
             if target.exists():
-                _exchange(making, target)
-                _carry(making, target, owned)  # what another program wrote in between
-                self._put_aside(period, making, reason)
+                self._replace(period, owned, reason)
             else:
                 making.rename(target)
-            _flush(self.root)
+            flush(self.root)
         return manifest
+
+    def _replace(self, period: int, owned: frozenset[str], reason: str) -> None:
+        """Exchange what was made with what is there, and keep that aside; a kill at any moment loses neither."""
+        target, making = self.folder(period), self._making(period)
+        note = {"inode": making.stat().st_ino, "owned": sorted(owned), "reason": reason}
+        write_atomically(self._note(period), json.dumps(note), durable=True)
+        exchange(making, target)
+        self._finish(period)
+
+    def _finish(self, period: int) -> None:
+        """End a replacement, this process's or one that was killed; nothing where none had begun."""
+        target, making, note = self.folder(period), self._making(period), self._note(period)
+        try:
+            said = json.loads(note.read_bytes())
+        except FileNotFoundError:
+            return
+        mend(making, target)
+        if target.exists() and target.stat().st_ino == said["inode"]:
+            carry(making, target, frozenset(said["owned"]))  # what another program wrote in between
+            self._put_aside(period, making, said["reason"])
+        note.unlink()
+
+    def _making(self, period: int) -> Path:
+        return self.inner / f"new-{period}"
+
+    def _note(self, period: int) -> Path:
+        return self.inner / f"replacing-{period}.json"
 
     def _put_aside(self, period: int, old: Path, reason: str) -> None:
         """Keep what was replaced, unless nothing of a proof was in it."""
         if not any((old / name).exists() for name in OURS):
-            _remove(old)
+            remove(old)
             return
         kept = self.root / ".replaced"
         kept.mkdir(exist_ok=True)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         numbered = (kept / f"{period}-{stamp}-{number}" for number in itertools.count(1))
         place = next(path for path in numbered if not path.exists())
-        (old / "reason.txt").write_text(reason + "\n")
+        (old / REASON).write_text(reason + "\n")
         old.rename(place)
-        _flush(kept)
+        flush(kept)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -198,77 +229,12 @@ class PeriodStore:
             os.close(descriptor)
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a small file: readers see the old text or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    try:
-        beside.write_text(text)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def _described(path: Path) -> dict[str, Json]:
     return {"size": path.stat().st_size, "sha256": digest(path)}
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _is(path: Path, described: Json) -> bool:
     return path.is_file() and _described(path) == described
-
-
-def _carry(old: Path, new: Path, owned: frozenset[str]) -> None:
-    """Take files along that are not ours; a link keeps them whole even while another program writes them."""
-    try:
-        entries = list(os.scandir(old))
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in entries:
-        place = new / entry.name
-        foreign = entry.name not in owned and entry.name != "reason.txt"
-        if foreign and entry.is_file(follow_symlinks=False) and not place.exists():
-            try:
-                os.link(entry.path, place)
-            except OSError:
-                shutil.copy2(entry.path, place)
-
-
-def _exchange(one: Path, other: Path) -> None:
-    """Swap two directories in one step; in two where the system has no such call."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    swap = getattr(libc, "renameat2", None)
-    if swap is not None:
-        done = swap(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
-        if done == 0:
-            return
-        number = ctypes.get_errno()
-        if number not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
-            raise OSError(number, os.strerror(number), str(other))
-    between = one.with_name(one.name + ".swap")
-    other.rename(between)
-    one.rename(other)
-    between.rename(one)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from provery.core.errors import ConfigurationError, InvalidInput, SourceUnavailable
+from provery.core.errors import ConfigurationError, InvalidInput, ProveryError, SourceUnavailable
 from provery.core.ports import Deps, StatementProver
 from provery.core.types import Json
 from provery.systems.beacon.agreement import Disagreement
@@ -142,6 +142,8 @@ class Stream:
                 made = BeaconNodes(chain, self._urls(), self._limits)
                 await made.check_genesis()
                 self._nodes = made
+            elif self._nodes.doubtful:
+                await self._nodes.check_genesis()
             return self._nodes
 
     async def inspector(self) -> Inspector:
@@ -178,7 +180,7 @@ class Stream:
         period, _ = next_boundary(self._chain, now)
         try:
             proved = self.store.has_proof(period) and period not in self.status.read().invalid
-        except Exception as error:
+        except ProveryError as error:
             log.warning("the period store of %s cannot be looked at: %s", self.id, error)
             proved = False
         return assess(self._chain, now, self.settings.expected_s, proved=proved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -102,7 +103,8 @@ async def work_for(stream: str, request: dict[str, Json], deps: Deps) -> Work:
     if isinstance(period, str) and period.isascii() and period.isdigit() and len(period) <= 12:
         period = int(period)
     if set(request) != {"period"} or isinstance(period, bool) or not isinstance(period, int) or period < 0:
-        raise InvalidInput("not a request for a period", value=sorted(request), expected='{"period": 1602}')
+        said = json.dumps(request, sort_keys=True)
+        raise InvalidInput("not a request for a period", value=said, expected='{"period": 1602}')
     streams = Streams.of(deps)
     try:
         found = streams.get(stream)

@@ -19,13 +19,26 @@ BOTH = f"{SSZ};q=1.0,{JSON};q=0.9"
 _NOT_ACCEPTABLE = frozenset({406, 415})
 _RANGE_FAILED = frozenset({400, 404, 416, 422, 500, 501})
 """Statuses by which nodes refuse a range of which they lack one period. Others say that the node itself is unwell."""
-
-
-MOST_REQUESTS = 64
+MOST_UPDATES = 16
+"""Updates that one request asks for. 128 are allowed (MAX_REQUEST_LIGHT_CLIENT_UPDATES), but an answer is held in
+memory, and hostile JSON takes thirty times its size there."""
+MOST_REQUESTS = 24
 """Requests for one range: enough to find a few gaps, and a node that refuses everything is soon left alone."""
 
 Check = Callable[[Update], None]
 """Raises InvalidInput for an update that must not be used. Called in a thread, one update at a time."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Result of asking for a range of periods."""
+
+    updates: dict[int, Update]
+    """Period → update, ascending."""
+    missing: tuple[int, ...] = ()
+    """Periods that no node has a usable update of."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Node → its last error in this call."""
 
 
 @dataclass
@@ -127,3 +140,14 @@ class UpdateReader:
 
 def _range(first: int, count: int) -> str:
     return f"periods {first} to {first + count - 1}" if count > 1 else f"period {first}"
+
+
+def runs(periods: set[int]) -> list[tuple[int, int]]:
+    """Consecutive periods as (first, count), none longer than a request may ask for."""
+    found: list[tuple[int, int]] = []
+    for period in sorted(periods):
+        if found and period == found[-1][0] + found[-1][1] and found[-1][1] < MOST_UPDATES:
+            found[-1] = (found[-1][0], found[-1][1] + 1)
+        else:
+            found.append((period, 1))
+    return found

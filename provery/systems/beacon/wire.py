@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from provery.core.errors import InvalidInput
+from provery.core.errors import InvalidInput, shorten
 from provery.core.types import Json
 from provery.systems.beacon.containers import decode_bootstrap, decode_update, encode_update
 from provery.systems.beacon.jsonform import format_update, load, parse_bootstrap, parse_update
@@ -21,8 +21,8 @@ from provery.systems.beacon.spec import LATEST, Chain
 
 UPDATE_LIMIT = 64 * 1024
 """Bytes that one update's SSZ may have; the largest known form has about 27 KB with 512 seats."""
-JSON_LIMIT = 4 * UPDATE_LIMIT
-"""Bytes that one update's JSON may have."""
+JSON_LIMIT = 2 * UPDATE_LIMIT
+"""Bytes that one update's JSON may have; the largest known form has about 60 KB with 512 seats."""
 _LENGTH, _DIGEST = 8, 4
 _UINT64 = 2**64
 
@@ -222,13 +222,15 @@ def read_data(body: bytes) -> dict[str, Json]:
 
 
 def error_text(body: bytes) -> str:
-    """What an error body says, bounded; empty where it says nothing readable."""
+    """What an error body says, bounded and without control characters; empty where it says nothing readable."""
     try:
         value = load(body)
     except InvalidInput:
-        return body[:200].decode("utf-8", "replace").strip()
-    message = value.get("message") if isinstance(value, dict) else None
-    return str(message)[:200] if message is not None else ""
+        text = body[:200].decode("utf-8", "replace").strip()
+    else:
+        message = value.get("message") if isinstance(value, dict) else None
+        text = "" if message is None else str(message)
+    return shorten(text, 200) if text else ""
 
 
 def _fork(version: str, where: str) -> Fork:

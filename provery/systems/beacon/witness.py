@@ -111,16 +111,29 @@ def check_document(chain: Chain, body: bytes, period: int) -> CheckedPeriod:
     checked = check_update(chain, update, committee, period=period - 1)
     if checked.domain != domain:
         raise InvalidInput(f"{UPDATE} has another domain", value=domain.hex(), expected=checked.domain.hex())
-    wanted = circuit_name(chain, period)
-    levels = len(update.next_branch)
+    check_form(chain, update, period)
+    return checked
+
+
+def check_form(chain: Chain, update: Update, period: int) -> None:
+    """See that the circuit of a period fits its update: where a fork lies within a period, the last form counts.
+
+    Args:
+        chain: The network.
+        update: Of the period before.
+        period: Period that is to be proved.
+
+    Raises:
+        InvalidInput: the update is from before the fork.
+    """
+    wanted, levels = circuit_name(chain, period), len(update.next_branch)
     if not wanted.endswith(f"-{levels}"):
         raise InvalidInput(
             f"the update of period {period - 1} is from before a fork within the period",
             value=f"{levels} levels",
             expected=wanted,
-            action="wait until the nodes have an update from after the fork, then prove the period again",
+            action="ask another node, or wait until the nodes have an update from after the fork",
         )
-    return checked
 
 
 def sync_file(chain: Chain, checked: CheckedPeriod) -> bytes | None:

@@ -96,6 +96,18 @@ async def test_real_periods_are_fetched_and_checked() -> None:
     assert (finality.finalized.epoch, finality.disagreements) == (363_777, ())
 
 
+async def test_a_long_range_is_asked_for_in_parts_of_bounded_size(two: tuple[FakeNode, FakeNode]) -> None:
+    """JSON takes thirty times its size in memory, so that 32 MB of it would take a gigabyte."""
+    one, _ = two
+    hostile = b"[" + b",".join([b"{}"] * 1_000_000) + b"]"
+    one.behaviour = lambda asked: Reply(hostile) if "updates" in asked.path else None
+    async with client(one) as nodes:
+        found = await nodes.updates(0, 128)
+    assert len(found.missing) == 128
+    assert "at most 2098176 are taken" in found.failures[one.url]
+    assert max(count for _, count in one.ranges) == 16
+
+
 async def test_one_missing_period_does_not_cost_the_range(two: tuple[FakeNode, FakeNode]) -> None:
     one, _ = two
     del one.updates[2]
@@ -142,7 +154,7 @@ async def test_bootstrap_of_a_trusted_block() -> None:
         one.behaviour = lambda a: Reply(body) if a.path.endswith(root) else None
         async with client(one) as nodes:
             assert (await nodes.bootstrap(bytes.fromhex(root[2:]))).committee.size == 32
-            with pytest.raises(SourceUnavailable, match=r"no beacon node.*404 no such route"):
+            with pytest.raises(SourceUnavailable, match=r"no beacon node.*404 'no such route'"):
                 await nodes.bootstrap(bytes(32))
     with serving(FakeNode(MAINNET, {})) as one:
         ssz = Reply(

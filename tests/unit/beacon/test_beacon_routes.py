@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import httpx
 import pytest
 
 from provery.api.app import create_app
-from provery.systems.beacon.routes import FILE_LIMIT, routes
+from provery.core.types import Json
+from provery.systems.beacon.routes import FILE_LIMIT, encode, routes
 from provery.systems.beacon.store import PeriodStore
 
 BODY = bytes(range(256)) * 40
@@ -137,6 +139,21 @@ async def test_the_manifest_lists_consecutive_periods(client: httpx.AsyncClient,
     assert (await client.get("/period_store?manifest=1&start=11")).content == b""
     as_json = await client.get("/period_store?manifest=1&start=8", headers={"accept": "application/json"})
     assert as_json.json()["files"][0] == {"period": 8, "filename": "manifest.json", "length": 2}
+
+
+async def test_a_long_manifest_does_not_hold_up_other_requests(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand rows of SSZ take seconds: they are none of the event loop's business."""
+    threads: list[int] = []
+
+    def seen(rows: list[dict[str, Json]]) -> bytes:
+        threads.append(threading.get_ident())
+        return encode(rows)
+
+    monkeypatch.setattr("provery.systems.beacon.routes.encode", seen)
+    assert (await client.get("/period_store?manifest=1&start=7")).status_code == 200
+    assert threads[0] != threading.get_ident()
 
 
 async def test_what_a_manifest_cannot_hold_is_left_out(client: httpx.AsyncClient, store: PeriodStore) -> None:

@@ -80,6 +80,7 @@ def test_the_streams_own_name_goes_first() -> None:
         ("PROVERY_BEACON_SPENDING_CAP", "much"),
         ("PROVERY_BEACON_X_ATTEMPTS", "0"),
         ("PROVERY_BEACON_FIRST_PERIOD", "-1"),
+        ("PROVERY_BEACON_TIMEOUT_S", "inf"), ("PROVERY_BEACON_EXPECTED_S", "nan"),
     ],
 )  # fmt: skip
 def test_a_malformed_value_names_its_variable(variable: str, value: str) -> None:

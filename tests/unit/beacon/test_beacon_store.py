@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from provery.core.errors import InvalidInput, SinkUnavailable
-from provery.systems.beacon.store import MANIFEST, PeriodStore, digest
+from provery.systems.beacon import files as disk
+from provery.systems.beacon.store import MANIFEST, PeriodStore
 
 PUBLISHER = """
 import sys
@@ -52,7 +54,7 @@ def check_whole(store: PeriodStore, period: int) -> None:
     for name, described in listed.items():
         path = store.folder(period) / name
         assert isinstance(described, dict)
-        assert (path.stat().st_size, digest(path)) == (described["size"], described["sha256"])
+        assert (path.stat().st_size, disk.digest(path)) == (described["size"], described["sha256"])
 
 
 def test_a_period_is_published_with_its_digests(tmp_path: Path) -> None:
@@ -179,3 +181,57 @@ def test_two_writers_take_turns(tmp_path: Path) -> None:
         child.communicate()
     check_whole(store, 7)
     assert json.dumps(store.manifest(7))
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL at a chosen moment: nobody catches it, and nothing after it runs."""
+
+
+def dies(after: int) -> Callable[[Path, Path], None]:
+    """An exchange by three renames, as on NFS, that is killed after so many of them."""
+
+    def exchange(one: Path, other: Path) -> None:
+        between = one.with_name(one.name + ".swap")
+        for at, (source, place) in enumerate(((other, between), (one, other), (between, one))):
+            if at == after:
+                raise Killed
+            source.rename(place)
+        raise Killed
+
+    return exchange
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2, 3])
+def test_a_kill_while_a_proof_is_replaced_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    """The bad proof is kept aside with its reason, and other programs' files stay, wherever the publisher died."""
+    store = PeriodStore(tmp_path / "store")
+    given(tmp_path / "store/7", **{"native_proof.bin": b"bad", "blocks.ssz": b"roots"})
+    good = given(tmp_path / "in", native_proof__bin=b"good")
+    with monkeypatch.context() as patched:
+        patched.setattr("provery.systems.beacon.store.exchange", dies(renames))
+        with pytest.raises(Killed):
+            store.publish(7, good, {"period": 7}, reason="one byte off")
+    store.publish(7, good, {"period": 7}, reason="one byte off")
+    check_whole(store, 7)
+    assert (store.folder(7) / "native_proof.bin").read_bytes() == b"good"
+    assert (store.folder(7) / "blocks.ssz").read_bytes() == b"roots"
+    (aside,) = (tmp_path / "store/.replaced").iterdir()
+    assert (aside / "native_proof.bin").read_bytes() == b"bad"
+    assert (aside / "reason.txt").read_text() == "one byte off\n"
+    assert sorted(path.name for path in store.inner.iterdir()) == ["lock"]
+
+
+def test_a_system_that_cannot_exchange_directories_renames_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Without:
+        """A C library of before renameat2."""
+
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: Without())
+    for name in "ab":
+        given(tmp_path / name, which=name.encode())
+    disk.exchange(tmp_path / "a", tmp_path / "b")
+    assert ((tmp_path / "a/which").read_bytes(), (tmp_path / "b/which").read_bytes()) == (b"b", b"a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

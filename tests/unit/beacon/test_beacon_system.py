@@ -23,11 +23,14 @@ from provery.core.errors import (
     SourceUnavailable,
 )
 from provery.core.types import Stage, UnitStatus
+from provery.systems.beacon.chains import chain_from_config
 from provery.systems.beacon.containers import beacon_root, keys_root
+from provery.systems.beacon.model import Update
+from provery.systems.beacon.streams import Stream
 from provery.systems.beacon.system import work_for
-from tests.support.beacon import Signers
+from tests.support.beacon import Signers, make_update
 from tests.support.beacon_bench import Bench, bench, with_generation
-from tests.support.beacon_chain import ChainNode, checkpoints, environment, nodes, published, read
+from tests.support.beacon_chain import CONFIG, ChainNode, checkpoints, environment, nodes, published, read
 from tests.support.beacon_server import Reply
 from tests.support.statements import PROOF, Signer
 
@@ -109,8 +112,9 @@ async def test_a_request_that_is_none_is_refused(
     tmp_path: Path, node: ChainNode, prover: Signer, request_: dict[str, object]
 ) -> None:
     async with over(tmp_path, node, provers=(prover,)) as it:
-        with pytest.raises(InvalidInput, match="not a request for a period"):
+        with pytest.raises(InvalidInput, match="not a request for a period") as error:
             await work_for("test", request_, it.deps)  # type: ignore[arg-type]
+        assert all(str(value).lower() in str(error.value) for value in request_.values())
 
 
 async def test_a_backfill_is_bounded_by_finality(tmp_path: Path, node: ChainNode, prover: Signer) -> None:
@@ -293,6 +297,23 @@ async def test_a_period_waits_for_the_one_before_in_its_backfill_only(
     assert sorted(published(tmp_path)) == ["3", "6"]
 
 
+async def test_a_period_that_holds_nobody_up_does_not_let_others_overtake(
+    tmp_path: Path, node: ChainNode, prover: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a period and one that is still proved there may be one that failed, or that has its proof already."""
+    monkeypatch.setattr("provery.systems.beacon.publishing.TURN_S", 0.0)
+    async with over(tmp_path, node, provers=(prover,)) as it:
+        works = await it.due(2, 4)
+        await it.deps.ledger.claim(works)
+        await it.deps.ledger.conclude(works[1].unit, UnitStatus.FAILED, reason="no memory")
+        with pytest.raises(OutOfTurn, match="period 2 is under way"):
+            await it.prove([works[2]])
+        assert published(tmp_path) == {}
+        assert (await it.prove([works[0]]))[0].status is UnitStatus.DONE
+        assert (await it.prove([works[2]]))[0].status is UnitStatus.DONE
+    assert sorted(published(tmp_path)) == ["2", "4"]
+
+
 # ---------------------------------------------------------------- provers
 
 
@@ -435,3 +456,62 @@ async def test_epochs_per_period_must_be_the_chains(tmp_path: Path, node: ChainN
     async with over(tmp_path, node, provers=(prover,), EPOCHS_PER_PERIOD="256") as it:
         with pytest.raises(ConfigurationError, match="EPOCHS_PER_PERIOD"):
             await it.due()
+
+
+async def test_a_node_that_once_gave_another_genesis_is_asked_again(
+    tmp_path: Path, node: ChainNode, prover: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that is just starting may answer with anything; a worker that never looks for periods has to notice."""
+    monkeypatch.setattr("provery.systems.beacon.nodes.DOUBT_S", 0.0)
+    async with over(tmp_path, node, provers=(prover,)) as it:
+        await it.stream.chain()
+        node.behaviour = lambda asked: Reply(b'{"code":0}') if asked.path.endswith("/genesis") else None
+        with pytest.raises(SourceUnavailable):
+            await (await it.stream.nodes()).finality()
+        node.behaviour = lambda asked: None
+        assert (await (await it.stream.nodes()).finality()).finalized.epoch == 40
+
+
+async def test_an_update_from_before_a_fork_is_not_taken_for_the_period(
+    tmp_path: Path, node: ChainNode, prover: Signer
+) -> None:
+    """Once fetched it would be on record, and the period could never be proved: the circuit is the later form's."""
+    config = {**CONFIG, "ELECTRA_FORK_EPOCH": "44"}
+    node.chain = chain_from_config("devnet", config, node.genesis)
+    node.behaviour = lambda asked: (
+        Reply(json.dumps({"data": config}).encode()) if asked.path.endswith("/config/spec") else None
+    )
+
+    def update(period: int, slot: int) -> Update:
+        return make_update(
+            node.chain, Signers.of(period), Signers.of(period + 1), attested=period * 64 + slot
+        )
+
+    node.updates = {4: update(4, 40), 5: update(5, 10)}
+    async with over(tmp_path, node, provers=(prover,)) as it:
+        work = await work_for("test", {"period": 6}, it.deps)
+        with pytest.raises(SourceUnavailable, match="before a fork within the period"):
+            await it.prove([work])
+        node.updates[5] = update(5, 40)
+        (outcome,) = await it.prove([work])
+    assert outcome.status is UnitStatus.DONE, outcome.reason
+    assert outcome.facts["circuit"] == "beacon-step-minimal-6"
+
+
+async def test_a_submission_that_is_repeated_is_counted_once(
+    tmp_path: Path, node: ChainNode, prover: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies after the receipt leaves the stage to another one."""
+    show = Stream.show
+
+    async def dies(stream: Stream) -> None:
+        raise ProverCrashed("the worker is gone")
+
+    async with over(tmp_path, node, provers=(prover,)) as it:
+        works = await it.due()
+        monkeypatch.setattr(Stream, "show", dies)
+        with pytest.raises(ProverCrashed):
+            await it.prove(works)
+        monkeypatch.setattr(Stream, "show", show)
+        assert (await it.prove(works))[0].status is UnitStatus.DONE
+        assert it.metric("provery_beacon_published_total") == 1

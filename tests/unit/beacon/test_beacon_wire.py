@@ -222,3 +222,21 @@ def test_branches_have_the_depth_of_their_fork() -> None:
     with pytest.raises(InvalidInput, match=r"malformed SSZ|canonical"):
         containers.decode_update(Fork.DENEB, MAINNET.preset, containers.encode_update(electra_update))
     assert replace(deneb_update, signature_slot=1) != deneb_update
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b'{"message":"\\u001b[2Jgone\\u202e"}', "'\\x1b[2Jgone\\u202e'"),
+        (b"\x1b]0;title\x07<html>", "'\\x1b]0;title\\x07<html>'"),
+        (b'{"message":null}', ""),
+        (b"[]", ""),
+        (b"", ""),
+    ],
+)
+def test_what_a_node_says_cannot_steer_a_terminal(body: bytes, text: str) -> None:
+    assert wire.error_text(body) == text
+
+
+def test_a_long_complaint_is_shortened() -> None:
+    assert len(wire.error_text(json.dumps({"message": "x" * 50_000}).encode())) < 250

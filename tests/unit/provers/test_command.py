@@ -97,6 +97,14 @@ async def test_todays_users_keep_their_program(tmp_path: Path, period: int) -> N
     assert await Command(env).verify(sp1.statement(tmp_path, period), made.files) == made.facts
 
 
+async def test_the_program_is_told_the_chain_of_its_period(tmp_path: Path) -> None:
+    """One worker serves streams of several chains, and its own CHAIN is of one of them at most."""
+    for own in ({}, {"CHAIN": "gnosis"}):
+        await prove(program(tmp_path) | own, tmp_path)
+        _, environment, _ = json.loads((tmp_path / "into/period_store/seen.json").read_text())
+        assert environment["CHAIN"] == "mainnet"
+
+
 async def test_the_program_may_have_arguments_of_its_own(tmp_path: Path) -> None:
     env = program(tmp_path)
     env["PROVERY_COMMAND_PROVER"] += " --chain 'main net'"

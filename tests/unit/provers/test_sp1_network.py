@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ import pytest_asyncio
 from provery.core.errors import (
     ConfigurationError,
     InvalidInput,
+    InvalidKey,
     ProofRejected,
     ProverCrashed,
     ProverTimeout,
@@ -29,11 +31,14 @@ from provery.provers.process import Limits, limits
 from provery.provers.sp1 import client as calls
 from provery.provers.sp1.proto import types_pb2
 from provery.provers.sp1.signing import Signer
+from provery.provers.sp1_groth16 import SELECTORS
 from provery.provers.sp1_network import Sp1Network
+from provery.stores.ledger import open_ledger
 from tests.support import sp1
 from tests.support.sp1_network import VK_HASH, Network, running
 from tests.support.sp1_rig import Rig, rig
 
+KEY_OF_THE_PROGRAM = sha256(SELECTORS["v5.0.0"] + bytes.fromhex(sp1.PROGRAM)).hexdigest()
 FULFILLED = (types_pb2.FULFILLED, types_pb2.EXECUTED)
 ASSIGNED = (types_pb2.ASSIGNED, types_pb2.EXECUTED)
 WAITING = (types_pb2.REQUESTED, types_pb2.UNEXECUTED)
@@ -352,3 +357,32 @@ async def test_the_stages_time_ends_the_wait_and_leaves_the_request(net: Rig) ->
 
 async def test_an_unused_prover_opens_nothing(tmp_path: Path) -> None:
     await Sp1Network({}, tmp_path, cast(Any, None)).close()
+
+
+async def test_a_program_that_changed_since_the_plan_is_not_paid_for(tmp_path: Path) -> None:
+    async with rig(tmp_path, PROVERY_SP1_PROGRAM=f"{'01' * 32},{sp1.PROGRAM}") as net:
+        given = net.statement(1600)
+        planned = replace(given, params={**given.params, "verifying_key": KEY_OF_THE_PROGRAM})
+        with pytest.raises(InvalidKey, match="another program first than when the period was planned"):
+            await net.prover.prove(planned, net.into(), net.told)
+        assert (net.network.paid, net.network.calls) == (0, [])
+
+
+async def test_a_stored_proof_is_checked_with_the_program_of_its_manifest(tmp_path: Path) -> None:
+    """A proof of a program that is configured no more cannot be checked; it is not one that does not hold."""
+    proof = {"zk_proof_g16.bin": tmp_path / "proof", "zk_pub.bin": tmp_path / "public"}
+    proof["zk_proof_g16.bin"].write_bytes(sp1.onchain(1600))
+    proof["zk_pub.bin"].write_bytes(sp1.public(1600))
+    given = sp1.statement(tmp_path)
+    stored = replace(given, params={**given.params, "anchor": "any", "verifying_key": KEY_OF_THE_PROGRAM})
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    try:
+        for programs in (sp1.PROGRAM, f"{'01' * 32},{sp1.PROGRAM}"):
+            prover = Sp1Network({"PROVERY_SP1_PROGRAM": programs}, tmp_path, ledger)
+            facts = await prover.verify(stored, proof)
+            assert (facts["program"], facts["verifying_key"]) == (sp1.PROGRAM, KEY_OF_THE_PROGRAM)
+        changed = Sp1Network({"PROVERY_SP1_PROGRAM": "01" * 32}, tmp_path, ledger)
+        with pytest.raises(InvalidKey, match="does not name"):
+            await changed.verify(stored, proof)
+    finally:
+        await ledger.close()
