@@ -125,7 +125,7 @@ test-circuits: setup ## Test the beacon circuits with their real keys, kept in .
 	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_beacon_circuits.py $(ARGS)
 
 live: setup $(STAMPS)/chain ## Prove the periods of a live local chain while everything is killed (about 10 minutes)
-	PROVERY_LIVE=1 $(PY) -m pytest -n0 -s tests/live $(ARGS)
+	PROVERY_LIVE=1 PROVERY_LIVE_SLOT_S=$(or $(PROVERY_LIVE_SLOT_S),1) $(PY) -m pytest -n0 -s tests/live $(ARGS)
 
 lock: $(STAMPS)/venv ## Resolve the locks again
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
