@@ -1,4 +1,4 @@
-"""Starting activities: which, where, for how long, and what the Temporal UI says of them."""
+"""Starting activities and units: which, where, for how long, and what the Temporal UI says of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import TypedDict
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import Priority, RetryPolicy, TypedSearchAttributes
 
 with workflow.unsafe.imports_passed_through():
     from provery.core import stages
+    from provery.core.details import unit_details, unit_summary
     from provery.core.stages import (
         STAGE_ACTIVITIES,
         Conclusion,
@@ -20,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         FusedResult,
     )
     from provery.core.types import Plan, StageInput, StagePlan, StageResult, Unit, UnitStatus, Work
+    from provery.core.visibility import priority, search_attributes
     from workflows import options
 
 
@@ -36,33 +38,57 @@ class _Options(TypedDict):
     summary: str
 
 
+class _ChildOptions(TypedDict):
+    """How a unit's workflow is started by another."""
+
+    id: str
+    search_attributes: TypedSearchAttributes
+    static_summary: str
+    static_details: str
+    priority: Priority
+
+
 def stage(given: StageInput, plan: Plan) -> workflow.ActivityHandle[StageResult]:
     """Start one stage, or one shard of it."""
     name = given.plan.stage.value
     label = name + (f" {given.shard + 1}/{given.shards}" if given.shard is not None else "")
     with workflow.create_event_group(name, label=name).scope():
         return workflow.start_activity(
-            STAGE_ACTIVITIES[name], given, **_options(given.unit, plan, given.plan.queue, [given.plan], label)
+            STAGE_ACTIVITIES[name],
+            given,
+            **_options(
+                Work(given.unit, plan),
+                given.plan.queue,
+                [[given.plan]],
+                label,
+                given.plan.prover,
+                _name(given.unit),
+            ),
         )
 
 
 def fused(given: FusedInput, plan: Plan) -> workflow.ActivityHandle[FusedResult]:
     """Start stages that share a dispatch."""
-    plans = [given.first.plan, *given.then]
+    unit, plans = given.first.unit, [given.first.plan, *given.then]
     label = " + ".join(p.stage.value for p in plans)
+    provers = dict.fromkeys(p.prover for p in plans)
     with workflow.create_event_group(label, label=label).scope():
         return workflow.start_activity(
-            stages.fused, given, **_options(given.first.unit, plan, given.first.plan.queue, plans, label)
+            stages.fused,
+            given,
+            **_options(Work(unit, plan), given.first.plan.queue, [plans], label, *provers, _name(unit)),
         )
 
 
-def express(work: Work) -> workflow.ActivityHandle[ExpressResult]:
-    """Start all stages of a unit in one activity."""
-    plan = work.plan
+def express(works: Sequence[Work]) -> workflow.ActivityHandle[ExpressResult]:
+    """Start all stages of units of one stream and queue in one activity."""
+    first, *others = works
+    what = f"{len(works)} units" if others else _name(first.unit)
+    runs = [work.plan.stages for work in works]
     return workflow.start_activity(
         stages.express,
-        ExpressInput((work,)),
-        **_options(work.unit, plan, plan.express_queue, plan.stages, "express"),
+        ExpressInput(tuple(works)),
+        **_options(first, first.plan.express_queue, runs, "express", what),
     )
 
 
@@ -77,20 +103,42 @@ async def conclude(conclusion: Conclusion, plan: Plan) -> UnitStatus:
         heartbeat_timeout=timedelta(seconds=10),
         retry_policy=options.RETRY,
         summary=f"conclude · {conclusion.status.value}",
-        priority=options.priority(plan, conclusion.unit),
+        priority=priority([Work(conclusion.unit, plan)]),
     )
 
 
-def _options(unit: Unit, plan: Plan, queue: str, plans: Sequence[StagePlan], label: str) -> _Options:
-    """Options of an activity that runs the stages ``plans`` one after the other."""
-    provers = dict.fromkeys(p.prover for p in plans if p.prover) if label != "express" else {}
+def child(work: Work) -> _ChildOptions:
+    """Options of a unit's workflow that another workflow starts."""
+    return _ChildOptions(
+        id=work.unit.workflow_id,
+        search_attributes=search_attributes(work.unit, work.plan),
+        static_summary=unit_summary(work.unit),
+        static_details=unit_details(work),
+        priority=priority([work]),
+    )
+
+
+def _options(work: Work, queue: str, runs: Sequence[Sequence[StagePlan]], *summary: str) -> _Options:
+    """Options of an activity.
+
+    Args:
+        work: Whose priority it has.
+        queue: Where it runs.
+        runs: For each unit in it, the stages that run one after the other.
+        summary: What the UI shows of it; empty parts are left out.
+    """
+    plans = [plan for run in runs for plan in run]
     return _Options(
         task_queue=options.task_queue(queue),
-        start_to_close_timeout=timedelta(seconds=sum(p.timeout_s for p in plans)),
+        start_to_close_timeout=timedelta(seconds=max(sum(p.timeout_s for p in run) for run in runs)),
         schedule_to_close_timeout=timedelta(seconds=max(p.give_up_s for p in plans)),
         heartbeat_timeout=timedelta(seconds=max(p.heartbeat_s for p in plans)),
         retry_policy=options.RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        priority=options.priority(plan, unit),
-        summary=" · ".join([label, *provers, unit.title or unit.key]),
+        priority=priority([work]),
+        summary=" · ".join(filter(None, summary)),
     )
+
+
+def _name(unit: Unit) -> str:
+    return unit.title or unit.key

@@ -11,11 +11,9 @@ from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedErro
 
 with workflow.unsafe.imports_passed_through():
     from provery.core.controls import FOLLOW_STREAM, PROVE_UNIT, FollowInput, ProveInput
-    from provery.core.details import unit_details, unit_summary
     from provery.core.stages import DiscoverInput, DiscoverResult, discover
     from provery.core.types import UnitOutcome, Work
-    from provery.core.visibility import search_attributes
-    from workflows import options
+    from workflows import dispatch, options
 
 
 @workflow.defn(name=FOLLOW_STREAM)
@@ -50,14 +48,10 @@ class FollowStream:
             outcome: UnitOutcome = await workflow.execute_child_workflow(
                 PROVE_UNIT,
                 ProveInput(work),
-                id=work.unit.workflow_id,
                 result_type=UnitOutcome,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                search_attributes=search_attributes(work.unit, work.plan),
-                static_summary=unit_summary(work.unit),
-                static_details=unit_details(work),
-                priority=options.priority(work.plan, work.unit),
+                **dispatch.child(work),
             )
         except WorkflowAlreadyStartedError:
             return "running elsewhere"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from provery.core.queues import ORCHESTRATE
-    from provery.core.types import Plan, StagePlan, Unit, check_name
+    from provery.core.types import check_name
 
 RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=500),
@@ -22,20 +22,6 @@ bounded error into a final one when the plan's attempts are used up."""
 
 CONCLUDE_GIVE_UP = timedelta(days=30)
 """Writing down how a unit ended waits for its database as long as any operator needs."""
-
-
-def priority(plan: Plan, unit: Unit) -> Priority:
-    """Priority of the plan; fairness between streams unless the plan names a finer key."""
-    return Priority(priority_key=plan.priority, fairness_key=(plan.fairness or unit.stream_id)[:64])
-
-
-def timeouts(plan: StagePlan) -> tuple[timedelta, timedelta, timedelta]:
-    """Start-to-close, schedule-to-close and heartbeat time-out of a stage."""
-    return (
-        timedelta(seconds=plan.timeout_s),
-        timedelta(seconds=plan.give_up_s),
-        timedelta(seconds=plan.heartbeat_s),
-    )
 
 
 def task_queue(name: str) -> str:

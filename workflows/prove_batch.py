@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from provery.core.controls import PROVE_BATCH, PROVE_UNIT, BatchInput, BatchOutcome, ProveInput
-    from provery.core.stages import Conclusion, ExpressInput, ExpressResult, conclude, express
+    from provery.core.stages import Conclusion, ExpressResult
     from provery.core.types import UnitOutcome, UnitStatus, Work
-    from workflows import failures, options
+    from workflows import dispatch, failures
 
 
 @workflow.defn(name=PROVE_BATCH)
@@ -28,24 +27,8 @@ class ProveBatch:
     @workflow.run
     async def run(self, given: BatchInput) -> BatchOutcome:
         """One express activity; units that want their staged plan get a workflow of their own."""
-        plans = [work.plan for work in self._works]
         try:
-            result: ExpressResult = await workflow.execute_activity(
-                express,
-                ExpressInput(self._works),
-                task_queue=options.task_queue(plans[0].express_queue),
-                start_to_close_timeout=timedelta(
-                    seconds=max(sum(s.timeout_s for s in p.stages) for p in plans)
-                ),
-                schedule_to_close_timeout=timedelta(
-                    seconds=max(s.give_up_s for p in plans for s in p.stages)
-                ),
-                heartbeat_timeout=timedelta(seconds=max(s.heartbeat_s for p in plans for s in p.stages)),
-                retry_policy=options.RETRY,
-                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                summary=f"express · {len(self._works)} units",
-                priority=options.priority(plans[0], self._works[0].unit),
-            )
+            result: ExpressResult = await dispatch.express(self._works)
             self._outcomes = {outcome.unit: outcome for outcome in result.outcomes}
         except (ActivityError, asyncio.CancelledError) as error:
             if not isinstance(error, ActivityError) or is_cancelled_exception(error):
@@ -67,9 +50,8 @@ class ProveBatch:
             outcome: UnitOutcome = await workflow.execute_child_workflow(
                 PROVE_UNIT,
                 ProveInput(replace(work, plan=replace(work.plan, express=False))),
-                id=work.unit.workflow_id,
                 result_type=UnitOutcome,
-                static_summary=work.unit.title or work.unit.key,
+                **dispatch.child(work),
             )
             return outcome
         except ChildWorkflowError as error:
@@ -83,14 +65,7 @@ class ProveBatch:
 
     async def _end_all(self, status: UnitStatus, reason: str, kind: str) -> None:
         for work in self._works:
-            stands = await workflow.execute_activity(
-                conclude,
-                Conclusion(work.unit, status, reason, kind),
-                task_queue=options.task_queue("io"),
-                start_to_close_timeout=timedelta(minutes=2),
-                schedule_to_close_timeout=options.CONCLUDE_GIVE_UP,
-                retry_policy=options.RETRY,
-            )
+            stands = await dispatch.conclude(Conclusion(work.unit, status, reason, kind), work.plan)
             name = work.unit.workflow_id
             ended = UnitOutcome(name, status, reason, kind)
             # Units that were through before the batch ended stay done.

@@ -152,7 +152,7 @@ class ProveUnit(Operated):
     async def _express(self) -> bool:
         """All stages in one activity. False when the unit wants its staged plan after all."""
         self._at = Stage.FETCH
-        handle = dispatch.express(Work(self._unit, self._plan))
+        handle = dispatch.express((Work(self._unit, self._plan),))
         await self._ends(handle, or_paused=True)
         try:
             result: ExpressResult = await handle

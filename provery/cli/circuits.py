@@ -101,9 +101,8 @@ def list_(json_: JsonOption = False) -> None:
         found = [manifest async for manifest in session.ledger().catalog.all()]
         try:
             return found, await session.native().circuits(), ""
-        except (
-            ConfigurationError
-        ) as error:  # the program is not there: the registry is worth seeing all the same
+        except ConfigurationError as error:
+            # The program is not there: the registry is worth seeing all the same.
             return found, [], str(error)
 
     found, known, missing = run(go)

@@ -49,9 +49,8 @@ def prove(
     requests = read_requests(request, set_)
 
     async def go(session: Session) -> list[UnitOutcome]:
-        engine = (
-            await session.engine()
-        )  # before the works: what they need, keys for one, may take minutes to make
+        # Before the works: what they need, keys for one, may take minutes to make.
+        engine = await session.engine()
         works = await works_for(session, stream, requests)
         started = await engine.start(works)
         if print_temporal:

@@ -1,4 +1,4 @@
-"""Starting workflows: ids, priority, and the text that explains a unit in the Temporal UI."""
+"""Starting workflows, or attaching to the running ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
-from temporalio.common import (
-    Priority,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from provery.core.controls import (
     PROVE_BATCH,
@@ -20,10 +16,10 @@ from provery.core.controls import (
     BatchOutcome,
     ProveInput,
 )
-from provery.core.details import batch_details, clip_bytes, unit_details, unit_summary
+from provery.core.details import batch_details, unit_details, unit_summary
 from provery.core.queues import ORCHESTRATE, task_queue
 from provery.core.types import UnitOutcome, Work
-from provery.core.visibility import batch_attributes, search_attributes
+from provery.core.visibility import batch_attributes, priority, search_attributes
 
 _RPC_TIMEOUT = timedelta(seconds=10)
 
@@ -65,13 +61,4 @@ async def start_batch(
         static_details=batch_details(works),
         priority=priority(works),
         rpc_timeout=_RPC_TIMEOUT,
-    )
-
-
-def priority(works: Sequence[Work]) -> Priority:
-    """Priority of the most urgent unit; fairness between streams unless the plan names another key."""
-    plan = works[0].plan
-    return Priority(
-        priority_key=min(max(min(w.plan.priority for w in works), 1), 5),
-        fairness_key=clip_bytes(plan.fairness or works[0].unit.stream_id, 64),
     )

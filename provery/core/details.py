@@ -97,7 +97,8 @@ def clip_bytes(text: str, limit: int) -> str:
 
 def one_line(text: str) -> str:
     """Text without line breaks and control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    printable = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split())
 
 
 def plain(text: str) -> str:
@@ -107,7 +108,7 @@ def plain(text: str) -> str:
 
 def code(text: str) -> str:
     """Text as code: nothing in it can end the code or the table cell around it."""
-    return "`" + " ".join(text.split())[:200].replace("`", "'").replace("|", "¦") + "`"
+    return "`" + one_line(text)[:200].replace("`", "'").replace("|", "¦") + "`"
 
 
 def row(cells: Sequence[str]) -> str:

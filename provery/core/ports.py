@@ -358,7 +358,7 @@ class Statement:
 
     unit: Unit
     circuit: str
-    """Name of the native circuit, such as ``beacon-mainnet-6``."""
+    """Name of the native circuit, such as ``beacon-step-mainnet-6``."""
     files: Mapping[str, Path]
     """Inputs by file name; a prover takes the ones it understands."""
     params: Mapping[str, str]

@@ -1,14 +1,15 @@
-"""What a workflow can be found by in Temporal: search attributes of units, batches and streams."""
+"""What Temporal is told of a workflow: what it can be found by, and how urgent it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import Priority, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from provery.core.controls import SA_ORDINAL, SA_PROVER, SA_STAGE, SA_STREAM, SA_SYSTEM, SA_UNIT
-from provery.core.types import Plan, Stage, Unit
+from provery.core.details import clip_bytes
+from provery.core.types import Plan, Stage, Unit, Work
 
 SEARCH_ATTRIBUTES: Mapping[str, str] = {
     SA_SYSTEM: "Keyword",
@@ -51,3 +52,12 @@ def search_attributes(unit: Unit, plan: Plan) -> TypedSearchAttributes:
     if unit.ordinal is not None:
         pairs.append(SearchAttributePair(SearchAttributeKey.for_int(SA_ORDINAL), unit.ordinal))
     return TypedSearchAttributes(pairs)
+
+
+def priority(works: Sequence[Work]) -> Priority:
+    """Priority of the most urgent unit; fairness between streams unless the plan names another key."""
+    plan = works[0].plan
+    return Priority(
+        priority_key=min(max(min(w.plan.priority for w in works), 1), 5),
+        fairness_key=clip_bytes(plan.fairness or works[0].unit.stream_id, 64),
+    )
