@@ -158,7 +158,7 @@ class ProveUnit(Operated):
             result: ExpressResult = await handle
         except ActivityError as error:
             self._obey()
-            if is_cancelled_exception(error) and (self._turn or self._paused):
+            if self._cut_off(error):
                 return False
             raise self._ended(error, self._at) from error
         (outcome,) = result.outcomes
@@ -213,9 +213,9 @@ class ProveUnit(Operated):
 
     async def _failed(self, stage: Stage, error: ActivityError) -> None:
         """Decide about a stage that Temporal will not retry: elsewhere, another prover, upstream, park or end."""
-        plan, cause, kind = self._staged(stage), error.cause, failures.kind_of(error)
-        if is_cancelled_exception(error) and self._paused:
+        if self._cut_off(error):
             return
+        plan, cause, kind = self._staged(stage), error.cause, failures.kind_of(error)
         retry = error_classes()[kind].retry if kind in error_classes() else Retry.NEVER
         if retry is Retry.UPSTREAM and self._mends < MENDS and (back := self._before(stage)) is not None:
             self._mends += 1
@@ -249,6 +249,16 @@ class ProveUnit(Operated):
         self._status, self._reason = "running", ""
         self._obey()
         await self._write(UnitStatus.RUNNING, "", "", stage.value)
+
+    def _cut_off(self, error: ActivityError) -> bool:
+        """Whether an order cancelled the activity; a pause may have been taken back before the cancel was through.
+
+        Raises:
+            CancelledError: it was cancelled with its workflow.
+        """
+        if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
+            raise asyncio.CancelledError from error
+        return is_cancelled_exception(error)
 
     def _staged(self, stage: Stage) -> StagePlan:
         plan = self._plan.of(stage)

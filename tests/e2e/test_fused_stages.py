@@ -133,3 +133,16 @@ async def test_a_store_that_was_away_costs_no_finished_stage(noop: Engine) -> No
     assert (await handle.result()).status is UnitStatus.DONE
     assert await dispatched(handle) == ["fetch", "fused", "submit"]
     assert computed(noop) == ALL
+
+
+@pytest.mark.parametrize("express", [False, True])
+async def test_a_pause_that_is_taken_back_at_once_fails_nothing(noop: Engine, express: bool) -> None:
+    """The cancelled activity may report back only after the resume."""
+    work = fused(noop, f"hesitant-{express}", sleep={"prove": 1.0})
+    handle = await noop.start(replace(work, plan=replace(work.plan, express=express)))
+    while "witness" not in computed(noop):
+        await asyncio.sleep(0.05)
+    await handle.execute_update("pause", Order(reason="no"))
+    await handle.execute_update("resume", Order(reason="yes"))
+    assert (await handle.result()).status is UnitStatus.DONE
+    assert computed(noop) == ALL
