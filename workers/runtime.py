@@ -140,7 +140,7 @@ async def build(
 
 
 def _home(env: Mapping[str, str]) -> Path:
-    home = Path(env.get("PROVERY_HOME") or toolchain.home()).absolute()
+    home = toolchain.home(env)
     home.mkdir(parents=True, exist_ok=True)
     return home
 

@@ -14,17 +14,18 @@ from provery.core.errors import (
     TransientError,
     UnknownCircuit,
 )
+from provery.core.exits import (
+    CONFIGURATION,
+    INTERRUPTED,
+    INVALID_INPUT,
+    NOT_FOUND,
+    OK,
+    UNAVAILABLE,
+    UNEXPECTED,
+    UNIT_FAILED,
+    USAGE,
+)
 from provery.core.redact import redact
-
-OK = 0
-UNEXPECTED = 1
-USAGE = 2
-UNIT_FAILED = 3
-INVALID_INPUT = 4
-NOT_FOUND = 5
-UNAVAILABLE = 6
-CONFIGURATION = 7
-INTERRUPTED = 130
 
 EXIT_CODES: dict[int, str] = {
     OK: "done as asked",

@@ -15,11 +15,11 @@ import typer
 from rich.console import Console
 
 from provery import __version__
-from provery.cli.failures import CONFIGURATION
 from provery.cli.options import JsonOption
 from provery.cli.output import console, emit, emit_line, jsonable, say, table
 from provery.cli.session import Session, learn_secrets
 from provery.core.errors import ConfigurationError
+from provery.core.exits import CONFIGURATION
 from provery.local import ROOT
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from provery.cli import circuits, explain, local, orders, prove, schedules, storage, units
-from provery.cli.failures import INTERRUPTED, USAGE, error_object, exit_code, usage_object
+from provery.cli.failures import error_object, exit_code, usage_object
 from provery.cli.output import emit, say
 from provery.core.errors import ProveryError
+from provery.core.exits import INTERRUPTED, USAGE
 
 
 class Commands(TyperGroup):

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from provery.cli import equivalents
-from provery.cli.failures import UNIT_FAILED
 from provery.cli.options import JsonOption, PrintTemporal, StreamArgument
 from provery.cli.output import console, emit, outcome_object, say, table
 from provery.cli.session import Session, run
 from provery.client import Provery, Started, parse_stream, ui_link
 from provery.core.errors import ConfigurationError, InvalidInput
+from provery.core.exits import UNIT_FAILED
 from provery.core.ports import Deps
 from provery.core.types import Json, UnitOutcome, UnitStatus, Work
 from provery.registry import load

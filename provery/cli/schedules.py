@@ -18,6 +18,7 @@ from provery.client import Schedules, ScheduleView, parse_stream, temporal_comma
 from provery.client.schedules import CATCHUP_WINDOW
 from provery.core.controls import FOLLOW_STREAM, FollowInput
 from provery.core.errors import InvalidInput
+from provery.core.exits import UNIT_FAILED
 from provery.core.queues import ORCHESTRATE, task_queue
 from provery.registry import load
 
@@ -234,7 +235,7 @@ def backfill_units(
 
     result = run(go)
     if result and any(end.startswith("failed") for end in result.values()):
-        raise typer.Exit(3)
+        raise typer.Exit(UNIT_FAILED)
 
 
 def ordinals(first: str, last: str = "") -> tuple[int, int]:

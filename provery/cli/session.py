@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from temporalio.client import Client
@@ -37,7 +36,7 @@ class Session:
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        self.home = Path(env.get("PROVERY_HOME") or default_home()).absolute()
+        self.home = default_home(env)
         self.env: Mapping[str, str] = {**local_environment(self.home), **env}
         learn_secrets(self.env)
         self._client: Client | None = None

@@ -15,6 +15,7 @@ from provery.cli.output import console, emit, jsonable, say, table
 from provery.cli.session import Session, run
 from provery.client import Address, NotFound
 from provery.core.errors import ArtifactCorrupt, ArtifactMissing, InvalidInput
+from provery.core.exits import UNIT_FAILED
 from provery.core.redact import redact
 from provery.core.types import ArtifactRef
 
@@ -133,7 +134,7 @@ def verify(unit: UnitArgument, json_: JsonOption = False) -> None:
         columns = ("stage", "name", "size", "sha256", "status")
         console().print(table("", columns, [[a[c] for c in columns] for a in found]))
     if not ok:
-        raise typer.Exit(3)
+        raise typer.Exit(UNIT_FAILED)
 
 
 async def refs_of(session: Session, unit: Address) -> list[tuple[str, ArtifactRef]]:

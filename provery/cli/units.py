@@ -26,6 +26,7 @@ from provery.cli.session import Session, run
 from provery.client import Address, UnitView, ui_link
 from provery.client.listing import visibility_query
 from provery.core.errors import InvalidInput, TransientError
+from provery.core.exits import UNIT_FAILED
 from provery.core.ports import UnitRow
 from provery.core.redact import redact
 from provery.core.types import UnitStatus
@@ -141,7 +142,7 @@ async def _watch_unit(session: Session, unit: Address, interval: float, json_: b
                 break
             await asyncio.sleep(interval)
     if row.status is not UnitStatus.DONE:
-        raise typer.Exit(3)
+        raise typer.Exit(UNIT_FAILED)
 
 
 async def _watch_stream(session: Session, stream: str, interval: float, limit: int, json_: bool) -> None:

@@ -17,13 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from provery.core.errors import ConfigurationError, TransientError
+from provery.core.exits import UNIT_FAILED
 from provery.local import ROOT, toolchain
 from provery.local.supervisor import Demo, Supervisor
 
 PRODUCER = ROOT / "tools/npm/produce.mjs"
 LOOK_S = 0.25
-UNPROVED = 3
-"""Exit status where a job has no proof, as of every command whose units end without one."""
 ROWS = 30
 """Jobs that the live table shows; all of them count."""
 
@@ -173,4 +172,4 @@ def _sum_up(
     for id in [id for id in ids if id not in done][:5]:
         error = rows.get(id, {}).get("error") or "no proof in time"
         console.print(Text(f"  {id}: {error}", style="red"))
-    return 0 if len(done) == len(ids) else UNPROVED
+    return 0 if len(done) == len(ids) else UNIT_FAILED

@@ -16,10 +16,10 @@ from temporalio.service import RPCError
 
 from provery.client import Address, Provery, connect
 from provery.core.errors import TransientError
+from provery.core.exits import UNIT_FAILED
 from provery.core.ports import Progress
 from provery.core.types import UnitOutcome, UnitStatus
 from provery.local.config import Scalar, Stream, Topology
-from provery.local.demo import UNPROVED
 from provery.local.process import free_port
 from provery.local.progress import bar
 from provery.local.recorded import CHECKPOINT, PERIOD, recorded_node
@@ -182,7 +182,7 @@ def sum_up(outcome: UnitOutcome, console: Console, env: Mapping[str, str], elaps
     """Say how it ended and where the result is; the demo's status."""
     if outcome.status is not UnitStatus.DONE:
         console.print(f"period {PERIOD} ended {outcome.status}: {outcome.reason}", style="red", markup=False)
-        return UNPROVED
+        return UNIT_FAILED
     facts, where = outcome.facts, Path(env["OUTPUT_DIR"]) / str(PERIOD)
     console.print(f"period {PERIOD} proved, verified and published in {elapsed:.1f} s: {where}", markup=False)
     console.print(f"header {facts['attested_header_root']}, next committee {facts['next_keys_root']}")

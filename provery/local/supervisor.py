@@ -20,6 +20,7 @@ from pathlib import Path
 
 from provery.client import Schedules, connect
 from provery.core.errors import ConfigurationError, ProveryError
+from provery.core.exits import INTERRUPTED
 from provery.core.queues import ORCHESTRATE, PREFIX_VARIABLE
 from provery.local import ROOT, toolchain
 from provery.local.config import Stream, Topology, dotted
@@ -49,8 +50,6 @@ class Event:
 Listener = Callable[[Event], None]
 Demo = Callable[["Supervisor"], Awaitable[int]]
 """Runs against the started topology; its result is the exit status of ``up`` with ``once``."""
-INTERRUPTED = 130
-"""Exit status of ``up`` with ``once`` when it was stopped before the demo ended: nobody may take that for success."""
 
 
 class WorkerProcess(Process):
@@ -368,7 +367,8 @@ async def up(
         listener: Told of everything that happens.
 
     Returns:
-        With ``once`` the demo's exit status, or ``INTERRUPTED`` where it was stopped before; else 0.
+        With ``once`` the demo's exit status, or ``INTERRUPTED`` where it was stopped before, which nobody
+        may take for success; else 0.
 
     Raises:
         ConfigurationError: it cannot start; the message says why.

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,9 +65,9 @@ TOOLS = {
 }
 
 
-def home() -> Path:
+def home(env: Mapping[str, str] = os.environ) -> Path:
     """``$PROVERY_HOME``, or ``.provery`` in the checkout."""
-    return Path(os.environ.get("PROVERY_HOME") or ROOT / ".provery").absolute()
+    return Path(env.get("PROVERY_HOME") or ROOT / ".provery").absolute()
 
 
 def find(name: str) -> Path:

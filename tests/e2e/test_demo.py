@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from provery.core.exits import UNIT_FAILED
 from provery.local.config import DEFAULT_FILE
-from provery.local.demo import UNPROVED
 from provery.local.process import free_port, port_taken
 from tests.faults import processes
 from tests.support.circuits import give_membership
@@ -68,7 +68,7 @@ async def test_the_demo_proves_every_job_and_exits_0(tmp_path: Path) -> None:
 
 async def test_a_demo_whose_jobs_fail_says_why_and_exits_3(tmp_path: Path) -> None:
     code, page = await demo(tmp_path, PROVERY_QUEUE_DEFAULT_CIRCUIT="nobody")
-    assert code == UNPROVED, page
+    assert code == UNIT_FAILED, page
     assert f"{JOBS} failed · " in page
     assert f"0 of {JOBS} jobs proved, verified and written in " in page
     assert "circuit nobody" in page

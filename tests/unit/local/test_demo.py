@@ -12,9 +12,9 @@ import pytest
 from redis.asyncio import Redis
 from rich.console import Console
 
-from provery.cli.failures import UNIT_FAILED
 from provery.core.errors import TransientError
-from provery.local.demo import PRODUCER, UNPROVED, DemoOptions, membership, produce
+from provery.core.exits import UNIT_FAILED
+from provery.local.demo import PRODUCER, DemoOptions, membership, produce
 from provery.local.process import free_port
 from provery.local.servers import RedisServer
 from provery.local.toolchain import find
@@ -127,7 +127,7 @@ async def test_a_job_without_a_proof_makes_the_status_3_and_is_named(
 ) -> None:
     rows = {"j0": row("j0", "done", proof=PROOF)} | ({"j1": other} if other else {})
     status, page = await shown(monkeypatch, [rows], ["j0", "j1"], timeout_s=0.2)
-    assert status == UNPROVED == UNIT_FAILED
+    assert status == UNIT_FAILED
     assert "1 of 2 jobs proved, verified and written" in page
     assert f"  j1: {reason}" in page
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from provery.core.exits import UNIT_FAILED
 from provery.core.types import UnitOutcome, UnitStatus
 from provery.local.config import DEFAULT_FILE, Stream, Topology, load_topology
-from provery.local.demo import UNPROVED
 from provery.local.period_demo import ID, NAME, in_turn, sum_up, with_recorded
 from provery.local.progress import bar
 from provery.local.recorded import CHECKPOINT
@@ -108,7 +108,7 @@ def test_the_end_is_said_with_where_the_proof_is(tmp_path: Path) -> None:
     assert "ab" * 32 in text(console)
     console = page()
     failed = UnitOutcome("u", UnitStatus.FAILED, "[bold]no memory", "ResourceExhausted")
-    assert sum_up(failed, console, env, 1.0) == UNPROVED
+    assert sum_up(failed, console, env, 1.0) == UNIT_FAILED
     assert "ended failed: [bold]no memory" in text(console)
 
 

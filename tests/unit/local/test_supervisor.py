@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from provery.core.errors import ConfigurationError
+from provery.core.exits import INTERRUPTED
 from provery.local.config import Queue, Schedule, Stream, Topology, load_topology
 from provery.local.process import free_port
 from provery.local.state import local_environment, read_state
-from provery.local.supervisor import INTERRUPTED, Event, Supervisor, stream_settings, up
+from provery.local.supervisor import Event, Supervisor, stream_settings, up
 from provery.systems.beacon.settings import BeaconSettings
 
 pytestmark = pytest.mark.e2e
