@@ -72,7 +72,7 @@ func InitCeremony(c *circuits.Circuit, dir string) (*CeremonyState, error) {
 		return nil, fault.New(fault.InvalidInput, "%s is not empty; start a ceremony in a directory of its own", dir)
 	}
 	t := &ceremony{dir: dir, State: CeremonyState{Format: 1, Circuit: c.Name, CircuitID: compiled.ID,
-		Domain: ecc.NextPowerOfTwo(uint64(compiled.System.GetNbConstraints())), Phase: 1,
+		Domain: sizeOf(compiled.System), Phase: 1,
 		Contributions: []Contribution{}, Beacons: []string{}}}
 	return &t.State, t.save()
 }
@@ -154,13 +154,18 @@ func (t *ceremony) lastOfPhase2() (*mpcsetup.Phase2, error) {
 	if err != nil || len(contributions) > 0 {
 		return lastOf(contributions, nil), err
 	}
+	return t.initial2()
+}
+
+// initial2 verifies the first phase and returns what the second's first contribution continues.
+func (t *ceremony) initial2() (*mpcsetup.Phase2, error) {
 	compiled, commons, err := t.start2()
 	if err != nil {
 		return nil, err
 	}
-	start := new(mpcsetup.Phase2)
-	start.Initialize(compiled.System, commons)
-	return start, nil
+	initial := new(mpcsetup.Phase2)
+	initial.Initialize(compiled.System, commons)
+	return initial, nil
 }
 
 // VerifyCeremony checks every contribution so far, from the first on.
@@ -172,7 +177,7 @@ func VerifyCeremony(all []*circuits.Circuit, dir string, tell pace.Tell) (*Cerem
 	if t.State.Phase == 1 {
 		return &t.State, t.verify1()
 	}
-	compiled, commons, err := t.start2()
+	initial, err := t.initial2()
 	if err != nil {
 		return nil, err
 	}
@@ -180,16 +185,7 @@ func VerifyCeremony(all []*circuits.Circuit, dir string, tell pace.Tell) (*Cerem
 	if err != nil {
 		return nil, err
 	}
-	previous := new(mpcsetup.Phase2)
-	previous.Initialize(compiled.System, commons)
-	for i, next := range contributions {
-		tell("verify", float64(i)/float64(len(contributions)))
-		if err := previous.Verify(next); err != nil {
-			return nil, t.broken(2, i, err)
-		}
-		previous = next
-	}
-	return &t.State, nil
+	return &t.State, verifyChain(t, 2, initial, contributions)
 }
 
 func (t *ceremony) verify1() error {
@@ -197,11 +193,15 @@ func (t *ceremony) verify1() error {
 	if err != nil {
 		return err
 	}
-	previous := mpcsetup.NewPhase1(t.State.Domain)
+	return verifyChain(t, 1, mpcsetup.NewPhase1(t.State.Domain), contributions)
+}
+
+// verifyChain checks that each contribution of a phase continues the one before.
+func verifyChain[P interface{ Verify(next P) error }](t *ceremony, phase int, previous P, contributions []P) error {
 	for i, next := range contributions {
 		t.tell("verify", float64(i)/float64(len(contributions)))
 		if err := previous.Verify(next); err != nil {
-			return t.broken(1, i, err)
+			return t.broken(phase, i, err)
 		}
 		previous = next
 	}
