@@ -14,7 +14,6 @@ import (
 	"github.com/consensys/gnark-crypto/ecc"
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 	"github.com/consensys/gnark/backend/groth16/bn254/mpcsetup"
-	cs "github.com/consensys/gnark/constraint/bn254"
 
 	"provery/prover/binfile"
 	"provery/prover/circuits"
@@ -72,7 +71,7 @@ func InitCeremony(c *circuits.Circuit, dir string) (*CeremonyState, error) {
 		return nil, fault.New(fault.InvalidInput, "%s is not empty; start a ceremony in a directory of its own", dir)
 	}
 	t := &ceremony{dir: dir, State: CeremonyState{Format: 1, Circuit: c.Name, CircuitID: compiled.ID,
-		Domain: sizeOf(compiled.System), Phase: 1,
+		Domain: domainOf(compiled.System), Phase: 1,
 		Contributions: []Contribution{}, Beacons: []string{}}}
 	return &t.State, t.save()
 }
@@ -294,14 +293,12 @@ func (t *ceremony) start2() (*circuits.Compiled, *mpcsetup.SrsCommons, error) {
 		return nil, nil, fault.New(fault.InvalidInput, "the recorded beacon of phase 1 is malformed")
 	}
 	t.tell("verify", 0.1)
-	commons, err := mpcsetup.VerifyPhase1(sizeOf(compiled.System), beacon, contributions...)
+	commons, err := mpcsetup.VerifyPhase1(domainOf(compiled.System), beacon, contributions...)
 	if err != nil {
 		return nil, nil, t.broken(1, len(contributions)-1, err)
 	}
 	return compiled, &commons, nil
 }
-
-func sizeOf(system *cs.R1CS) uint64 { return ecc.NextPowerOfTwo(uint64(system.GetNbConstraints())) }
 
 func (t *ceremony) phase1() ([]*mpcsetup.Phase1, error) {
 	return readAll(t, 1, func() *mpcsetup.Phase1 { return new(mpcsetup.Phase1) })
