@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -139,11 +138,11 @@ func Contribute(all []*circuits.Circuit, dir, name string, tell pace.Tell) (*Cer
 	tell("contribute", 0.1)
 	last.Contribute()
 	tell("write", 0.9)
-	digest, err := writeHashed(t.path(t.State.Phase, t.count(t.State.Phase)+1), last)
+	written, err := binfile.WriteSynced(t.path(t.State.Phase, t.count(t.State.Phase)+1), last)
 	if err != nil {
 		return nil, err
 	}
-	t.State.Contributions = append(t.State.Contributions, Contribution{t.State.Phase, name, digest})
+	t.State.Contributions = append(t.State.Contributions, Contribution{t.State.Phase, name, written.SHA256})
 	return &t.State, t.save()
 }
 
@@ -380,29 +379,4 @@ func lastOf[P any](all []P, none P) P {
 		return none
 	}
 	return all[len(all)-1]
-}
-
-// writeHashed writes a file under another name, renames it, and returns its SHA-256.
-func writeHashed(path string, content io.WriterTo) (string, error) {
-	file, err := os.CreateTemp(filepath.Dir(path), unfinished)
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-	hash := sha256.New()
-	buffered := bufio.NewWriterSize(io.MultiWriter(file, hash), 1<<20)
-	if _, err := content.WriteTo(buffered); err != nil {
-		return "", err
-	}
-	if err := buffered.Flush(); err != nil {
-		return "", err
-	}
-	if err := file.Chmod(0o644); err != nil {
-		return "", err
-	}
-	if err := file.Sync(); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(hash.Sum(nil)), os.Rename(file.Name(), path)
 }
