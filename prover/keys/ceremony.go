@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,7 +13,6 @@ import (
 	"github.com/consensys/gnark-crypto/ecc"
 	groth16 "github.com/consensys/gnark/backend/groth16/bn254"
 	"github.com/consensys/gnark/backend/groth16/bn254/mpcsetup"
-	cs "github.com/consensys/gnark/constraint/bn254"
 
 	"provery/prover/binfile"
 	"provery/prover/circuits"
@@ -72,7 +70,7 @@ func InitCeremony(c *circuits.Circuit, dir string) (*CeremonyState, error) {
 		return nil, fault.New(fault.InvalidInput, "%s is not empty; start a ceremony in a directory of its own", dir)
 	}
 	t := &ceremony{dir: dir, State: CeremonyState{Format: 1, Circuit: c.Name, CircuitID: compiled.ID,
-		Domain: ecc.NextPowerOfTwo(uint64(compiled.System.GetNbConstraints())), Phase: 1,
+		Domain: domainOf(compiled.System), Phase: 1,
 		Contributions: []Contribution{}, Beacons: []string{}}}
 	return &t.State, t.save()
 }
@@ -140,11 +138,11 @@ func Contribute(all []*circuits.Circuit, dir, name string, tell pace.Tell) (*Cer
 	tell("contribute", 0.1)
 	last.Contribute()
 	tell("write", 0.9)
-	digest, err := writeHashed(t.path(t.State.Phase, t.count(t.State.Phase)+1), last)
+	written, err := binfile.WriteSynced(t.path(t.State.Phase, t.count(t.State.Phase)+1), last)
 	if err != nil {
 		return nil, err
 	}
-	t.State.Contributions = append(t.State.Contributions, Contribution{t.State.Phase, name, digest})
+	t.State.Contributions = append(t.State.Contributions, Contribution{t.State.Phase, name, written.SHA256})
 	return &t.State, t.save()
 }
 
@@ -154,13 +152,18 @@ func (t *ceremony) lastOfPhase2() (*mpcsetup.Phase2, error) {
 	if err != nil || len(contributions) > 0 {
 		return lastOf(contributions, nil), err
 	}
+	return t.initial2()
+}
+
+// initial2 verifies the first phase and returns what the second's first contribution continues.
+func (t *ceremony) initial2() (*mpcsetup.Phase2, error) {
 	compiled, commons, err := t.start2()
 	if err != nil {
 		return nil, err
 	}
-	start := new(mpcsetup.Phase2)
-	start.Initialize(compiled.System, commons)
-	return start, nil
+	initial := new(mpcsetup.Phase2)
+	initial.Initialize(compiled.System, commons)
+	return initial, nil
 }
 
 // VerifyCeremony checks every contribution so far, from the first on.
@@ -172,7 +175,7 @@ func VerifyCeremony(all []*circuits.Circuit, dir string, tell pace.Tell) (*Cerem
 	if t.State.Phase == 1 {
 		return &t.State, t.verify1()
 	}
-	compiled, commons, err := t.start2()
+	initial, err := t.initial2()
 	if err != nil {
 		return nil, err
 	}
@@ -180,16 +183,7 @@ func VerifyCeremony(all []*circuits.Circuit, dir string, tell pace.Tell) (*Cerem
 	if err != nil {
 		return nil, err
 	}
-	previous := new(mpcsetup.Phase2)
-	previous.Initialize(compiled.System, commons)
-	for i, next := range contributions {
-		tell("verify", float64(i)/float64(len(contributions)))
-		if err := previous.Verify(next); err != nil {
-			return nil, t.broken(2, i, err)
-		}
-		previous = next
-	}
-	return &t.State, nil
+	return &t.State, verifyChain(t, 2, initial, contributions)
 }
 
 func (t *ceremony) verify1() error {
@@ -197,11 +191,15 @@ func (t *ceremony) verify1() error {
 	if err != nil {
 		return err
 	}
-	previous := mpcsetup.NewPhase1(t.State.Domain)
+	return verifyChain(t, 1, mpcsetup.NewPhase1(t.State.Domain), contributions)
+}
+
+// verifyChain checks that each contribution of a phase continues the one before.
+func verifyChain[P interface{ Verify(next P) error }](t *ceremony, phase int, previous P, contributions []P) error {
 	for i, next := range contributions {
 		t.tell("verify", float64(i)/float64(len(contributions)))
 		if err := previous.Verify(next); err != nil {
-			return t.broken(1, i, err)
+			return t.broken(phase, i, err)
 		}
 		previous = next
 	}
@@ -294,14 +292,12 @@ func (t *ceremony) start2() (*circuits.Compiled, *mpcsetup.SrsCommons, error) {
 		return nil, nil, fault.New(fault.InvalidInput, "the recorded beacon of phase 1 is malformed")
 	}
 	t.tell("verify", 0.1)
-	commons, err := mpcsetup.VerifyPhase1(sizeOf(compiled.System), beacon, contributions...)
+	commons, err := mpcsetup.VerifyPhase1(domainOf(compiled.System), beacon, contributions...)
 	if err != nil {
 		return nil, nil, t.broken(1, len(contributions)-1, err)
 	}
 	return compiled, &commons, nil
 }
-
-func sizeOf(system *cs.R1CS) uint64 { return ecc.NextPowerOfTwo(uint64(system.GetNbConstraints())) }
 
 func (t *ceremony) phase1() ([]*mpcsetup.Phase1, error) {
 	return readAll(t, 1, func() *mpcsetup.Phase1 { return new(mpcsetup.Phase1) })
@@ -383,29 +379,4 @@ func lastOf[P any](all []P, none P) P {
 		return none
 	}
 	return all[len(all)-1]
-}
-
-// writeHashed writes a file under another name, renames it, and returns its SHA-256.
-func writeHashed(path string, content io.WriterTo) (string, error) {
-	file, err := os.CreateTemp(filepath.Dir(path), unfinished)
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-	hash := sha256.New()
-	buffered := bufio.NewWriterSize(io.MultiWriter(file, hash), 1<<20)
-	if _, err := content.WriteTo(buffered); err != nil {
-		return "", err
-	}
-	if err := buffered.Flush(); err != nil {
-		return "", err
-	}
-	if err := file.Chmod(0o644); err != nil {
-		return "", err
-	}
-	if err := file.Sync(); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(hash.Sum(nil)), os.Rename(file.Name(), path)
 }

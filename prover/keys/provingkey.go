@@ -151,12 +151,12 @@ func (s Store) ProvingKey(m *Manifest, system *cs.R1CS) (key *ProvingKey, err er
 	if err != nil {
 		return nil, foreign("%v", err)
 	}
-	wires := system.NbInternalVariables + system.GetNbPublicVariables() + system.GetNbSecretVariables()
+	wires := wiresOf(system)
 	commitments := system.CommitmentInfo.(constraint.Groth16Commitments)
 	if head.CircuitID != m.CircuitID || head.Wires != wires || head.Commitments != len(commitments) {
 		return nil, foreign("it is of circuit %.12s with %d wires", head.CircuitID, head.Wires)
 	}
-	domain := ecc.NextPowerOfTwo(uint64(system.GetNbConstraints()))
+	domain := domainOf(system)
 	key = &ProvingKey{mapped: data}
 	key.InfinityA, key.InfinityB = flags(sections[sectionInfinityA]), flags(sections[sectionInfinityB])
 	fixed1, fixed2 := points[bn254.G1Affine](sections[sectionFixed1]), points[bn254.G2Affine](sections[sectionFixed2])
@@ -173,7 +173,7 @@ func (s Store) ProvingKey(m *Manifest, system *cs.R1CS) (key *ProvingKey, err er
 		key.Commitments = append(key.Commitments, one)
 	}
 	if len(fixed1) != 1 || len(fixed2) != 2 || len(key.InfinityA) != wires || len(key.InfinityB) != wires ||
-		len(key.A) != count(key.InfinityA, false) || len(key.B) != count(key.InfinityB, false) ||
+		len(key.A) != unmarked(key.InfinityA) || len(key.B) != unmarked(key.InfinityB) ||
 		len(key.K) != private || uint64(len(key.Z)) != domain-1 || head.Domain != domain {
 		return nil, foreign("the numbers of its points are wrong")
 	}
@@ -205,6 +205,13 @@ func readHeader(data []byte) (head header, sections map[string][]byte, err error
 	return head, sections, nil
 }
 
+// domainOf is the size of the domain that the constraints are interpolated on.
+func domainOf(system *cs.R1CS) uint64 { return ecc.NextPowerOfTwo(uint64(system.GetNbConstraints())) }
+
+func wiresOf(system *cs.R1CS) int {
+	return system.NbInternalVariables + system.GetNbPublicVariables() + system.GetNbSecretVariables()
+}
+
 func numbered(name string, i int) string { return fmt.Sprint(name, i) }
 
 // memory returns the bytes of points.
@@ -234,9 +241,9 @@ func flags(data []byte) []bool {
 	return out
 }
 
-func count(values []bool, value bool) (n int) {
-	for _, v := range values {
-		if v == value {
+func unmarked(marks []bool) (n int) {
+	for _, marked := range marks {
+		if !marked {
 			n++
 		}
 	}

@@ -93,15 +93,23 @@ type toxic struct{ t, alpha, beta, gamma, delta, gammaInv, deltaInv fr.Element }
 
 func newToxic() (x toxic, err error) {
 	for _, secret := range []*fr.Element{&x.t, &x.alpha, &x.beta, &x.gamma, &x.delta} {
-		for secret.IsZero() {
-			if _, err := secret.SetRandom(); err != nil {
-				return x, err
-			}
+		if err := draw(secret); err != nil {
+			return x, err
 		}
 	}
 	x.gammaInv.Inverse(&x.gamma)
 	x.deltaInv.Inverse(&x.delta)
 	return x, nil
+}
+
+// draw sets a secret that is zero to a random value other than zero.
+func draw(secret *fr.Element) error {
+	for secret.IsZero() {
+		if _, err := secret.SetRandom(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // generator writes the multiples of generators that a proving key consists of.
@@ -191,10 +199,8 @@ func (g *generator) commitments(vk *groth16.VerifyingKey, committed [][]fr.Eleme
 	}
 	for i, basis := range committed {
 		var sigma fr.Element
-		for sigma.IsZero() {
-			if _, err := sigma.SetRandom(); err != nil {
-				return err
-			}
+		if err := draw(&sigma); err != nil {
+			return err
 		}
 		if err := g.g1(numbered(sectionBasis, i), len(basis), at(basis)); err != nil {
 			return err
@@ -299,7 +305,7 @@ func vanishing(domain *fft.Domain, secrets *toxic) func(i int) fr.Element {
 
 // evaluate returns, for every wire, its polynomials A, B and C at τ.
 func evaluate(system *cs.R1CS, domain *fft.Domain, tau *fr.Element) (a, b, c []fr.Element) {
-	wires := system.NbInternalVariables + system.GetNbPublicVariables() + system.GetNbSecretVariables()
+	wires := wiresOf(system)
 	a, b, c = make([]fr.Element, wires), make([]fr.Element, wires), make([]fr.Element, wires)
 	// Lᵢ(τ) = ωⁱ·(τⁿ−1)/(n·(τ−ωⁱ))
 	count := system.GetNbConstraints()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"provery/prover/binfile"
 	"provery/prover/circuits"
 	"provery/prover/fault"
 )
@@ -112,23 +113,8 @@ func (s Store) Use(circuitID, setupID string) error {
 		return err
 	}
 	dir := filepath.Join(s.Dir, circuitID)
-	file, err := os.CreateTemp(dir, "."+fileCurrent+"-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-	// synced before it is renamed: an empty file after a power failure would be taken for a damaged store
-	if _, err := file.WriteString(setupID + "\n"); err != nil {
-		return err
-	}
-	if err := file.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), filepath.Join(dir, fileCurrent)); err != nil {
+	// an empty file after a power failure would be taken for a damaged store
+	if _, err := binfile.WriteSynced(filepath.Join(dir, fileCurrent), strings.NewReader(setupID+"\n")); err != nil {
 		return err
 	}
 	return sync(dir)

@@ -12,10 +12,10 @@ func weigh[P, J, V any, C curve[P, J, V]](buckets []P, threads int) J {
 		lanes /= 2
 	}
 	length := len(buckets) / lanes // both are powers of two
-	tails, totals := make([]P, lanes), make([]P, lanes)
 	if lanes < 8 {
 		return weighFew[P, J, V, C](buckets)
 	}
+	tails, totals := make([]P, lanes), make([]P, lanes)
 	share := lanes
 	if threads > 1 && lanes == weighLanes {
 		share = lanes / min(threads, 8)
@@ -59,8 +59,8 @@ func weigh[P, J, V any, C curve[P, J, V]](buckets []P, threads int) J {
 		}, r.release
 	})
 	// lane k's buckets weigh k·length more than its own running sums say: Σ totals + length·Σ k·tails
-	none := c.infinity()
-	offset := weigh[P, J, V, C](append(tails[1:], c.affine(&none)), 1)
+	var infinity P
+	offset := weigh[P, J, V, C](append(tails[1:], infinity), 1)
 	for n := length; n > 1; n /= 2 {
 		c.doubleJacobian(&offset)
 	}

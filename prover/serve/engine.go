@@ -105,17 +105,17 @@ func (e *Engine) widenLater(entry *keyEntry, proofs int64) {
 }
 
 // eachItem runs work for every item, several at a time if workers allows, each guarded: a panic becomes the
-// item's error of kind internal.
-func eachItem(count, workers int, work func(i int) error, failed func(i int, err *fault.Error)) {
+// item's error of kind internal. Of a failed item's outcome, the error and the time it took are left.
+func eachItem(outcomes []Outcome, workers int, work func(i int) error) {
 	var next atomic.Int64
 	var group sync.WaitGroup
-	for range max(1, min(workers, count)) {
+	for range max(1, min(workers, len(outcomes))) {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
+			for i := int(next.Add(1)) - 1; i < len(outcomes); i = int(next.Add(1)) - 1 {
 				if err := guarded(func() error { return work(i) }); err != nil {
-					failed(i, fault.Of(err))
+					outcomes[i] = Outcome{CPU: outcomes[i].CPU, Wall: outcomes[i].Wall, Error: fault.Of(err)}
 				}
 			}
 		}()

@@ -123,7 +123,7 @@ func (e *Engine) Prove(ctx context.Context, zkey, digest string, items []ProveIt
 	if err != nil {
 		return nil, err
 	}
-	eachItem(len(items), workers, func(i int) error {
+	eachItem(outcomes, workers, func(i int) error {
 		switch {
 		case proofs[i] == nil:
 			return nil
@@ -131,8 +131,6 @@ func (e *Engine) Prove(ctx context.Context, zkey, digest string, items []ProveIt
 			return fault.New(fault.InvalidWitness, "the witness does not satisfy the circuit's constraints: a proof made from it does not verify")
 		}
 		return outcomes[i].write(items[i], proofs[i], publics[i])
-	}, func(i int, err *fault.Error) {
-		outcomes[i] = Outcome{CPU: outcomes[i].CPU, Wall: outcomes[i].Wall, Error: err}
 	})
 	return outcomes, nil
 }
@@ -265,7 +263,7 @@ func (e *Engine) run(ctx context.Context, count, workers int, report progress, w
 			report("items", done, count)
 		}
 	}()
-	eachItem(count, workers, func(i int) error {
+	eachItem(outcomes, workers, func(i int) error {
 		defer func() { finished <- struct{}{} }()
 		if ctx.Err() != nil {
 			return fault.New(fault.Cancelled, "cancelled before it was started")
@@ -277,8 +275,6 @@ func (e *Engine) run(ctx context.Context, count, workers int, report progress, w
 		}
 		outcomes[i].OK = true
 		return nil
-	}, func(i int, err *fault.Error) {
-		outcomes[i] = Outcome{CPU: outcomes[i].CPU, Wall: outcomes[i].Wall, Error: err}
 	})
 	<-reported
 	return outcomes

@@ -90,24 +90,21 @@ func (o *Order) Check(c *circuits.Circuit) (any, error) {
 	return map[string]any{"circuit": c.Name, "public": values}, err
 }
 
-// Prove makes a proof.
-func (o *Order) Prove(c *circuits.Circuit, progress pace.Tell) (*Made, error) {
+// find returns the store and the set-up to use.
+func (o *Order) find(c *circuits.Circuit) (keys.Store, *keys.Manifest, error) {
 	store := keys.Store{Dir: o.Keys}
 	manifest, err := store.Find(c, o.Setup)
-	if err != nil {
-		return nil, err
-	}
-	if err := o.allow(manifest); err != nil {
-		return nil, err
-	}
-	return Prove(&Request{Circuit: c, Store: store, Setup: manifest.SetupID, Threads: o.Threads, Input: o.Input, Proof: o.Proof, Public: o.Public}, progress)
+	return store, manifest, err
 }
 
-func (o *Order) allow(manifest *keys.Manifest) error {
-	if o.Secure && manifest.Setup.Insecure {
-		return fault.New(fault.InvalidKey, "circuit %s has an insecure key of kind %s, which is refused here; use one from a ceremony", manifest.Circuit, manifest.Setup.Kind)
+// allowed is find where Secure counts.
+func (o *Order) allowed(c *circuits.Circuit) (keys.Store, *keys.Manifest, error) {
+	store, manifest, err := o.find(c)
+	if err == nil && o.Secure && manifest.Setup.Insecure {
+		err = fault.New(fault.InvalidKey, "circuit %s has an insecure key of kind %s, which is refused here; use one from a ceremony",
+			manifest.Circuit, manifest.Setup.Kind)
 	}
-	return nil
+	return store, manifest, err
 }
 
 // Verify checks a proof.
@@ -126,12 +123,8 @@ func (o *Order) key(c *circuits.Circuit) ([]byte, error) {
 		}
 		return readBounded(o.VerifyingKey)
 	}
-	store := keys.Store{Dir: o.Keys}
-	manifest, err := store.Find(c, o.Setup)
+	store, manifest, err := o.allowed(c)
 	if err != nil {
-		return nil, err
-	}
-	if err := o.allow(manifest); err != nil {
 		return nil, err
 	}
 	return store.Read(manifest, "vk")
@@ -154,8 +147,7 @@ func (o *Order) Use(c *circuits.Circuit) (*keys.Manifest, error) {
 
 // Audit hashes all files of a set-up.
 func (o *Order) Audit(c *circuits.Circuit) (*keys.Manifest, error) {
-	store := keys.Store{Dir: o.Keys}
-	manifest, err := store.Find(c, o.Setup)
+	store, manifest, err := o.find(c)
 	if err != nil {
 		return nil, err
 	}
@@ -200,8 +192,7 @@ func (o *Order) Ceremony(all []*circuits.Circuit, step string, progress pace.Tel
 // ExportVerifier writes what a verifier needs into the directory Out: a Solidity contract, the verifying key, and the
 // manifest as its sidecar.
 func (o *Order) ExportVerifier(c *circuits.Circuit) (*Exported, error) {
-	store := keys.Store{Dir: o.Keys}
-	manifest, err := store.Find(c, o.Setup)
+	store, manifest, err := o.find(c)
 	if err != nil {
 		return nil, err
 	}

@@ -53,17 +53,6 @@ type Public struct {
 	Values       circuits.Values `json:"public"`
 }
 
-// Request asks for one proof.
-type Request struct {
-	Circuit *circuits.Circuit
-	Store   keys.Store
-	Threads int
-	// Setup is the set-up to use, the current one if empty.
-	Setup string
-	// Input is read; Proof and Public are written, after the proof was verified.
-	Input, Proof, Public string
-}
-
 // Made is what Prove has written.
 type Made struct {
 	Public
@@ -91,16 +80,16 @@ func assign(c *circuits.Circuit, path string) (frontend.Circuit, circuits.Values
 }
 
 // Prove makes a proof, verifies it, and writes it.
-func Prove(r *Request, progress pace.Tell) (*Made, error) {
-	assignment, values, err := assign(r.Circuit, r.Input)
+func (o *Order) Prove(c *circuits.Circuit, progress pace.Tell) (*Made, error) {
+	store, manifest, err := o.allowed(c)
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := r.Store.Find(r.Circuit, r.Setup)
+	assignment, values, err := assign(c, o.Input)
 	if err != nil {
 		return nil, err
 	}
-	vk, err := verifyingKey(r.Store, manifest)
+	vk, err := verifyingKey(store, manifest)
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +98,11 @@ func Prove(r *Request, progress pace.Tell) (*Made, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 
 	p.Begin("load")
-	system, err := readSystem(r.Store, manifest)
+	system, err := readSystem(store, manifest)
 	if err != nil {
 		return nil, err
 	}
-	key, err := r.Store.ProvingKey(manifest, system)
+	key, err := store.ProvingKey(manifest, system)
 	if err != nil {
 		return nil, err
 	}
@@ -122,21 +111,21 @@ func Prove(r *Request, progress pace.Tell) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	maker := &prover{system: system, key: key, commitments: system.CommitmentInfo.(constraint.Groth16Commitments), threads: r.Threads, begin: p.Begin}
+	maker := &prover{system: system, key: key, commitments: system.CommitmentInfo.(constraint.Groth16Commitments), threads: o.Threads, begin: p.Begin}
 	proof, err := maker.prove(witness)
 	if err != nil {
 		return nil, err
 	}
 	p.Begin("verify")
-	public := Public{r.Circuit.Name, manifest.CircuitID, manifest.SetupID, values}
+	public := Public{c.Name, manifest.CircuitID, manifest.SetupID, values}
 	file := encodeProof(proof)
-	if err := verify(r.Circuit, vk, file, values); err != nil {
-		if damage := r.Store.Audit(manifest); damage != nil {
+	if err := verify(c, vk, file, values); err != nil {
+		if damage := store.Audit(manifest); damage != nil {
 			return nil, damage
 		}
 		return nil, fault.New(fault.Internal, "the proof made does not verify: %v", err)
 	}
-	return write(r, &Made{Public: public, Setup: manifest.Setup.Kind, Insecure: manifest.Setup.Insecure, Steps: p.Stop()}, file)
+	return o.write(&Made{Public: public, Setup: manifest.Setup.Kind, Insecure: manifest.Setup.Insecure, Steps: p.Stop()}, file)
 }
 
 func readSystem(store keys.Store, manifest *keys.Manifest) (*cs.R1CS, error) {
@@ -147,16 +136,16 @@ func readSystem(store keys.Store, manifest *keys.Manifest) (*cs.R1CS, error) {
 	return circuits.Read(text)
 }
 
-func write(r *Request, made *Made, proof []byte) (*Made, error) {
+func (o *Order) write(made *Made, proof []byte) (*Made, error) {
 	text, err := json.MarshalIndent(made.Public, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	if made.PublicFile, err = binfile.WriteAtomic(r.Public, append(text, '\n')); err != nil {
+	if made.PublicFile, err = binfile.WriteAtomic(o.Public, append(text, '\n')); err != nil {
 		return nil, err
 	}
-	if made.Proof, err = binfile.WriteAtomic(r.Proof, proof); err != nil {
-		_ = os.Remove(r.Public)
+	if made.Proof, err = binfile.WriteAtomic(o.Proof, proof); err != nil {
+		_ = os.Remove(o.Public)
 	}
 	return made, err
 }
