@@ -2,6 +2,9 @@ module provery
 
 go 1.25.7
 
+// npm packages may hold Go of their own.
+ignore node_modules
+
 require (
 	github.com/consensys/gnark v0.16.0
 	github.com/consensys/gnark-crypto v0.21.0
