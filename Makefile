@@ -38,7 +38,7 @@ help: ## Show this list
 
 # ---------------------------------------------------------------- set-up
 
-setup: $(STAMPS)/python $(STAMPS)/npm $(STAMPS)/prover ## Install everything (again only where a lock or source changed)
+setup: $(STAMPS)/python $(STAMPS)/npm $(STAMPS)/evm $(STAMPS)/prover ## Install everything (again only where a lock or source changed)
 
 $(STAMPS)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -58,6 +58,11 @@ $(STAMPS)/python: $(STAMPS)/venv requirements.lock pyproject.toml
 $(STAMPS)/npm: tools/npm/package.json tools/npm/package-lock.json | $(STAMPS)/python
 	@echo "setup: npm tools (snarkjs, circom2, bullmq)"
 	cd tools/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(STAMPS)/evm: tools/evm/package.json tools/evm/package-lock.json | $(STAMPS)/python
+	@echo "setup: an Ethereum node and the Solidity compiler (anvil, forge, solc)"
+	cd tools/evm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(STAMPS)/chain: tools/chain/package.json tools/chain/package-lock.json | $(STAMPS)/python
@@ -136,9 +141,11 @@ lock: $(STAMPS)/venv ## Resolve the locks again
 	$(MAKE) $(STAMPS)/python
 	cd tools/npm && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 	$(PY) tools/trim_npm_lock.py tools/npm/package-lock.json
+	cd tools/evm && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+	$(PY) tools/trim_npm_lock.py tools/evm/package-lock.json
 	cd tools/chain && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 	$(PY) tools/trim_npm_lock.py tools/chain/package-lock.json
 
 clean: ## Remove what set-up and runs made (the ledger and artifacts in .provery too)
-	rm -rf $(VENV) $(HOMEDIR) tools/npm/node_modules tools/chain/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(HOMEDIR) tools/npm/node_modules tools/evm/node_modules tools/chain/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,6 +22,7 @@
     │   ├── UnknownCircuit          no circuit of that name is registered
     │   └── InvalidKey              proving or verifying key is damaged, foreign or refused
     ├── ProofRejected             the final proof does not verify; kept aside, never submitted
+    ├── Reverted                  a contract refuses a call; names its custom error
     ├── Superseded                somebody else got there first; not a failure
     └── ConfigurationError        the operator must change something
 
@@ -173,6 +174,10 @@ class InvalidKey(InvalidInput):
 
 class ProofRejected(ProveryError):
     """A finished proof does not verify against the pinned verifying key."""
+
+
+class Reverted(ProveryError):
+    """A contract refuses a call; the message names its custom error where it is known."""
 
 
 class Superseded(ProveryError):

@@ -1,0 +1,1 @@
+"""Ethereum: JSON-RPC, signers, fees, contracts' errors."""
