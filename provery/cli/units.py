@@ -147,7 +147,7 @@ async def _watch_unit(session: Session, unit: Address, interval: float, json_: b
 
 async def _watch_stream(session: Session, stream: str, interval: float, limit: int, json_: bool) -> None:
     system, _, name = stream.partition("/")
-    before: list[dict[str, Any]] = []
+    before: list[dict[str, Any]] | None = None  # an empty stream is told of as well
     with Live(console=console(), auto_refresh=False) if not json_ else _NoLive() as live:
         while True:
             rows = await session.ledger().units(system=system, stream=name, limit=limit)

@@ -85,7 +85,8 @@ async def test_a_hundred_jobs_are_each_proved_once_and_leave_redis(made: tuple[B
     row = await parts.table.get(ids[0])
     assert row is not None
     assert (row.status, row.request, row.proof) == (DONE, REQUEST, {"pi_a": ["1"]})
-    assert parts.value("jobs_processed_total", result="done") == 100
+    # A job is counted once it has left Redis.
+    await until(lambda: parts.value("jobs_processed_total", result="done") == 100)
     assert parts.value("prover_worker_jobs_processed_total", result="done") == 100
     assert parts.value("prover_worker_job_duration_seconds_count") == 100
     assert max(len(call) for call in parts.starter.calls) > 1, "jobs that wait together are batched"
@@ -132,7 +133,7 @@ async def test_poison_fails_with_a_clear_error_and_spares_its_neighbours(made: t
             row = await parts.table.get(data["jobId"])
             assert row is not None
             assert (row.status, row.error) == (FAILED, reason)
-    assert parts.value("job_failures_total") == len(poison)
+    await until(lambda: parts.value("job_failures_total") == len(poison))
 
 
 async def test_a_corrected_job_proves_under_its_old_id_and_done_never_goes_back(
