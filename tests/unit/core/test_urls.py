@@ -28,7 +28,9 @@ def test_a_lone_user_is_a_token() -> None:
     assert address_of("https://token@host", "a node").secrets == {"token"}
 
 
-@pytest.mark.parametrize("url", ["", "ftp://host", "http://", "host:8545", "http://host:99999", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["", "ftp://host", "http://", "host:8545", "http://host:99999", "http://[::1"]
+)
 def test_no_address(url: str) -> None:
     with pytest.raises(ConfigurationError, match="a node's URL is malformed"):
         address_of(url, "a node")
