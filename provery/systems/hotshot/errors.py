@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import fields
 
 from provery.core.errors import ConfigurationError, InvalidInput, SourceUnavailable, TransientError
+from provery.systems.hotshot.model import StakeTableState
 
 
 class InvalidState(InvalidInput):
@@ -12,22 +13,25 @@ class InvalidState(InvalidInput):
 
 
 class StakeTableMismatch(InvalidInput):
-    """The commitment to a stake table is not the one that was expected.
+    """The commitment to a stake table is not the one that was expected."""
 
-    Args:
-        columns: The columns that differ, of ``bls``, ``schnorr``, ``amount`` and ``threshold``.
-        value: What the stake table gives.
-        expected: What it was compared with.
-    """
+    columns: tuple[str, ...] = ()
+    """Those that differ, of ``bls``, ``schnorr``, ``amount`` and ``threshold``."""
 
-    def __init__(self, columns: Iterable[str], *, value: object, expected: str) -> None:
-        self.columns = tuple(columns)
-        super().__init__(
-            f"the stake table does not match its commitment in {', '.join(self.columns)}",
-            value=value,
-            expected=expected,
-            action="check the stake table capacity and that sequencer and contract are of the same network",
+    @classmethod
+    def between(cls, found: StakeTableState, expected: StakeTableState) -> StakeTableMismatch | None:
+        """What is wrong between a commitment and the expected one; None where they are the same."""
+        columns = tuple(f.name for f in fields(found) if getattr(found, f.name) != getattr(expected, f.name))
+        if not columns:
+            return None
+        error = cls(
+            f"the stake table does not match its commitment in {', '.join(columns)}",
+            value=", ".join(f"{name} {getattr(found, name):#x}" for name in columns),
+            expected=", ".join(f"{name} {getattr(expected, name):#x}" for name in columns),
+            action="check the stake table capacity, and that sequencer and contract are of the same network",
         )
+        error.columns = columns
+        return error
 
 
 class ContractError(SourceUnavailable):

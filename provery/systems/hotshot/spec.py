@@ -114,17 +114,9 @@ def compare(found: StakeTableState, expected: StakeTableState) -> None:
     Raises:
         StakeTableMismatch: they differ; it names the columns.
     """
-    columns = [
-        name
-        for name in ("bls", "schnorr", "amount", "threshold")
-        if getattr(found, name) != getattr(expected, name)
-    ]
-    if columns:
-        raise StakeTableMismatch(
-            columns,
-            value=", ".join(f"{name} {getattr(found, name):#x}" for name in columns),
-            expected=", ".join(f"{name} {getattr(expected, name):#x}" for name in columns),
-        )
+    mismatch = StakeTableMismatch.between(found, expected)
+    if mismatch is not None:
+        raise mismatch
 
 
 # ------------------------------------------------------------ signatures
