@@ -118,13 +118,20 @@ class Service:
             async with self._http.stream("GET", url, params=self._query or None) as answer:
                 if answer.status_code not in REDIRECTS:
                     return await self._read(answer, path)
-                target = urljoin(url, answer.headers.get("location", ""))
-            parts = urlsplit(target)
-            if not target.startswith(f"{self._origin}/") or parts.username is not None:
-                raise self.unavailable(path, f"redirects to another server, {parts.hostname}")
-            # What is sent with every request is added again; a redirect may or may not repeat it.
-            url = parts._replace(query="", fragment="").geturl() if self._query else target
+                target = answer.headers.get("location", "")
+            url = self._redirected(url, target, path)
         raise self.unavailable(path, f"redirects more than {MOST_REDIRECTS} times")
+
+    def _redirected(self, url: str, target: str, path: str) -> str:
+        try:
+            there = urljoin(url, target)
+            parts = urlsplit(there)
+        except ValueError as error:
+            raise self.unavailable(path, "redirects to a malformed URL") from error
+        if not there.startswith(f"{self._origin}/"):
+            raise self.unavailable(path, f"redirects to another server, {parts.hostname}")
+        # What is sent with every request is added again; a redirect may or may not repeat it.
+        return parts._replace(query="", fragment="").geturl() if self._query else there
 
     async def _read(self, answer: httpx.Response, path: str) -> Answer:
         encoding = answer.headers.get("content-encoding", "identity").strip().lower()
