@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from provery.chain import open_chain
 from provery.cli import equivalents
 from provery.cli.due import Look, repeated
 from provery.cli.options import JsonOption, PrintTemporal, StreamArgument
@@ -227,6 +228,7 @@ def deps_of(session: Session) -> Deps:
         env=session.env,
         home=session.home,
         statements=session.statements(),
+        open_chain=open_chain,
     )
 
 

@@ -158,7 +158,7 @@ def test_print_temporal_never_prints_credentials(cli: Cli) -> None:
         (("prove", "moon/prove", "-s", "a=1"), 7, "ConfigurationError"),
         (("prove", "bare/prove", "-s", "a=1"), 7, "ConfigurationError"),
         (("prove", "fake/one", "-s", "a=1"), 4, "InvalidInput"),
-        (("prove", "fake/one"), 4, "InvalidInput"),
+        (("prove", "queue/prove"), 4, "InvalidInput"),
         (("backfill", "beacon/x", "9", "3"), 4, "InvalidInput"),
         (("bogus",), 2, "UsageError"),
         (("show",), 2, "UsageError"),
