@@ -10,7 +10,7 @@ from provery.chain import metrics, shapes, transactions
 from provery.chain.endpoint import Answer, Ask, Failure, Limits, Result
 from provery.chain.reverts import ErrorNames
 from provery.chain.rpc import Rpc, Said
-from provery.chain.sendings import refused, sent
+from provery.chain.sendings import final, for_the_operator, sent
 from provery.chain.shapes import Malformed, digest, quantity
 from provery.chain.signers import Signer, local_signer
 from provery.chain.web3signer import RemoteSigner
@@ -211,11 +211,12 @@ class EvmAccount:
 
         Raises:
             InvalidInput: the node refuses the transaction for what it is; no repetition mends that.
+            ConfigurationError: the node, or the account, has to be set up differently.
         """
         try:
             said = await self._rpc.first(
                 [Ask("eth_sendRawTransaction", (signed.raw,))],
-                final=lambda failure: sent(failure) is not None or refused(failure),
+                final=lambda failure: bool(sent(failure)) or for_the_operator(failure) or final(failure),
                 fresh=False,
             )
         except SinkUnavailable:
@@ -230,7 +231,8 @@ class EvmAccount:
             return self._counted(Sent.ACCEPTED)
         outcome = sent(answer)
         if outcome is None:
-            raise InvalidInput(f"{said.endpoint.name} refuses the transaction: {answer}")
+            refusal = ConfigurationError if for_the_operator(answer) else InvalidInput
+            raise refusal(f"{said.endpoint.name} refuses the transaction: {answer}")
         return self._counted(outcome)
 
     async def _is_known(self, tx_hash: str) -> bool:

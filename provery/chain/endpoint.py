@@ -21,8 +21,18 @@ BODY_LIMIT = 8 * 2**20
 RETRY_AFTER_LIMIT_S = 300.0
 """Seconds; a longer Retry-After is cut to this."""
 _TOO_MANY = frozenset({429, 503})
-_RATE_CODES = frozenset({-32005, -32029, -32097, 429})
-_RATE_WORDS = ("rate limit", "too many requests", "limit exceeded", "request limit", "compute units", "quota")
+_RATE_WORDS = (
+    "rate limit",
+    "rate exceeded",
+    "too many requests",
+    "request limit",
+    "limit exceeded",
+    "request count exceeded",
+    "compute units",
+    "quota",
+)
+"""How hosted endpoints refuse with a JSON-RPC error; they share its code, -32005, with others."""
+_CODE_REVERTED = 3
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,10 @@ class Failure:
     def rate_limited(self) -> bool:
         """Whether the node only asks for patience."""
         low = self.message.lower()
-        return self.code in _RATE_CODES or any(word in low for word in _RATE_WORDS)
+        # A contract may say "rate limit exceeded" too, and a transaction may have too high a gas limit.
+        if self.code == _CODE_REVERTED or "revert" in low or "gas" in low:
+            return False
+        return self.code == httpx.codes.TOO_MANY_REQUESTS or any(word in low for word in _RATE_WORDS)
 
     def __str__(self) -> str:
         return f"{shorten(redact(self.message), 300)} (code {self.code})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from eth_abi.abi import decode
+from eth_abi.abi import decode, is_encodable_type
 from eth_abi.grammar import ABIType, TupleType, parse
 
 from provery.chain.endpoint import Failure
@@ -125,8 +125,8 @@ def _parsed(signature: str) -> tuple[bytes, tuple[str, list[str]]]:
         if found is None:
             raise ValueError("no name and parentheses")
         name = found[1]
-        parameters = ",".join(part.split()[0] for part in found[2].split(",")) if found[2].strip() else ""
-        types = _components(f"({parameters})")
+        parameters = [part.split()[0] for part in found[2].split(",")] if found[2].strip() else []
+        types = _components(f"({','.join(parameters)})") if parameters else []
     except Exception as error:  # the grammar raises errors of its parser
         raise ConfigurationError(
             "a custom error's signature is malformed",
@@ -140,9 +140,10 @@ def _components(text: str) -> list[str]:
     parsed: ABIType = parse(text)
     if not isinstance(parsed, TupleType):
         raise TypeError("no tuple")
-    for component in parsed.components:
-        component.validate()
-    return [component.to_type_str() for component in parsed.components]
+    types = [component.to_type_str() for component in parsed.components]
+    if not all(map(is_encodable_type, types)):
+        raise TypeError("no type of the ABI")
+    return types
 
 
 def _text(body: bytes) -> str:
