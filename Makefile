@@ -31,7 +31,7 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-circuits live lint fmt protos faults bench bench-beacon lock tools-s3 rapidsnark clean
+.PHONY: help setup run test test-circuits live lint fmt protos faults fuzz-contracts bench bench-beacon lock tools-s3 rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -119,6 +119,9 @@ protos: setup ## Generate the prover network's messages again (their sources are
 
 faults: setup tools-s3 ## Kill every part at every stage boundary; writes bench/results/faults.json
 	$(PY) -m tests.faults $(ARGS)
+
+fuzz-contracts: setup ## Random calls to contracts against models of their rules; writes bench/results/contracts.json
+	$(PY) -m tests.contracts $(ARGS)
 
 bench: setup ## Measure; writes bench/results/latest.json
 	$(PY) -m bench $(ARGS)

@@ -195,6 +195,14 @@ class Chain(Protocol):
         """
         ...
 
+    async def code(self, address: str) -> bytes:
+        """Code of the contract at an address; empty where there is none."""
+        ...
+
+    async def storage(self, address: str, slot: int) -> int:
+        """A word of a contract's storage; 0 where nothing was stored."""
+        ...
+
     async def sign(self, transaction: Unsigned) -> Signed:
         """Sign; nothing is sent. The same transaction gives the same bytes."""
         ...
