@@ -244,7 +244,8 @@ class Supervisor:
             return
         self._tell(Event("starting", "circuits", "compiled, with development keys, unless they are already"))
         began = time.monotonic()
-        versions = await register_shipped({**os.environ, **self.env})
+        wanted = {stream.system for stream in self.topology.streams}
+        versions = await register_shipped({**os.environ, **self.env}, wanted)
         listed = ", ".join(f"{name} {version[:12]}" for name, version in sorted(versions.items()))
         self._tell(Event("ready", "circuits", f"{time.monotonic() - began:.1f} s; {listed}"))
 
