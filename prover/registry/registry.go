@@ -6,6 +6,7 @@ import (
 
 	"provery/prover/circuits"
 	beacon "provery/provery/systems/beacon/circuit"
+	hotshot "provery/provery/systems/hotshot/circuit"
 )
 
 // Circuits describes every circuit.
@@ -13,5 +14,6 @@ func Circuits() []*circuits.Circuit {
 	return slices.Concat(
 		[]*circuits.Circuit{circuits.SelfTest()},
 		beacon.Circuits(),
+		hotshot.Circuits(),
 	)
 }

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import httpx
 from coincurve import PublicKey
+from pydantic_core import from_json
 
 from provery.chain.signers import account_of, signer_of
 from provery.core.errors import ConfigurationError, SinkUnavailable, shorten
@@ -100,9 +101,9 @@ class RemoteSigner:
     async def _choose(self, wanted: str) -> None:
         text = await self._request("GET", "/api/v1/eth1/publicKeys")
         try:
-            listed = json.loads(text)
+            listed = from_json(text)
             keys = {account_of(_key(item)): item for item in listed}
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError):
             self._refuse("answered with no list of public keys", text)
         chosen = {a: k for a, k in keys.items() if not wanted or a.lower() == wanted.lower()}
         if len(chosen) != 1:

@@ -19,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from provery.client import Schedules, connect
+from provery.core.controls import NEVER_AGAIN, Again
 from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.exits import INTERRUPTED
 from provery.core.queues import ORCHESTRATE, PREFIX_VARIABLE
@@ -29,6 +30,7 @@ from provery.local.process import Process, answers, port_taken, unless_stopped
 from provery.local.servers import LocalServer, PostgresServer, RedisServer, S3Server, TemporalServer
 from provery.local.shipped import register_shipped
 from provery.local.state import Lock, ProcessState, State, write_state
+from provery.registry import load
 
 BACKOFF_S = (0.2, 30.0)
 """Shortest and longest wait before a dead process is started again."""
@@ -242,7 +244,8 @@ class Supervisor:
             return
         self._tell(Event("starting", "circuits", "compiled, with development keys, unless they are already"))
         began = time.monotonic()
-        versions = await register_shipped({**os.environ, **self.env})
+        wanted = {stream.system for stream in self.topology.streams}
+        versions = await register_shipped({**os.environ, **self.env}, wanted)
         listed = ", ".join(f"{name} {version[:12]}" for name, version in sorted(versions.items()))
         self._tell(Event("ready", "circuits", f"{time.monotonic() - began:.1f} s; {listed}"))
 
@@ -266,7 +269,15 @@ class Supervisor:
                 paused=schedule.paused,
                 note="from temporal-dev.yaml",
                 replace=True,
+                again=self._again(schedule.stream),
             )
+
+    def _again(self, stream: str) -> Again:
+        """How the looks of a stream that fail are repeated: as its system's settings say."""
+        system, _, name = stream.partition("/")
+        env = {**os.environ, **stream_settings(self.topology.streams)}
+        asked = getattr(load(system, env), "look_again", None)
+        return asked(name, env) if asked is not None else NEVER_AGAIN
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Start again whatever dies, until ``stop``."""

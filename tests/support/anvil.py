@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eth_account import Account as Accounts
 from eth_utils.address import to_checksum_address
 
 from provery.chain import open_chain
+from provery.chain.ethaccount import Accounts
 from provery.core.lanes import Account, Chain, Contract
 from provery.local.anvil import CHAIN_ID, MNEMONIC, STATE_INTERVAL_S, AnvilServer
 

@@ -58,3 +58,27 @@ def elements(key: BlsKey) -> list[int]:
     x0, x1 = key[:2]
     packed = x0.to_bytes(32, "little") + (x1 | sign(key) << SIGN).to_bytes(32, "little")
     return [int.from_bytes(packed[at : at + 31], "little") for at in range(0, 64, 31)]
+
+
+def add(p: BlsKey, q: BlsKey) -> BlsKey:
+    """Sum of two points whose sum is not the identity, which has no coordinates."""
+    px, py, qx, qy = p[:2], p[2:], q[:2], q[2:]
+    if p == q:
+        square = multiply(px, px)
+        slope = multiply((3 * square[0], 3 * square[1]), invert((2 * py[0], 2 * py[1])))
+    else:
+        slope = multiply((qy[0] - py[0], qy[1] - py[1]), invert((qx[0] - px[0], qx[1] - px[1])))
+    square = multiply(slope, slope)
+    x = ((square[0] - px[0] - qx[0]) % _Q, (square[1] - px[1] - qx[1]) % _Q)
+    y = multiply(slope, (px[0] - x[0], px[1] - x[1]))
+    return *x, (y[0] - py[0]) % _Q, (y[1] - py[1]) % _Q
+
+
+def multiple(scalar: int) -> BlsKey:
+    """A positive multiple of the generator."""
+    total, bits = GENERATOR, bin(scalar)[3:]
+    for bit in bits:
+        total = add(total, total)
+        if bit == "1":
+            total = add(total, GENERATOR)
+    return total
