@@ -2,12 +2,10 @@ package keys
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"io"
 	"os"
 
+	"provery/prover/depot"
 	"provery/prover/fault"
 )
 
@@ -51,10 +49,7 @@ type Contribution struct {
 }
 
 // File is a file's length and SHA-256.
-type File struct {
-	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256"`
-}
+type File = depot.File
 
 // development is the provenance of a key made by Generate.
 func development() Provenance {
@@ -75,16 +70,4 @@ func parseManifest(path string) (*Manifest, error) {
 		return nil, fault.New(fault.InvalidKey, "%s has format %d, expected 1", path, m.Format)
 	}
 	return m, nil
-}
-
-// describe measures a file and hashes it.
-func describe(path string) (File, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return File{}, err
-	}
-	defer file.Close()
-	hash := sha256.New()
-	size, err := io.Copy(hash, file)
-	return File{size, hex.EncodeToString(hash.Sum(nil))}, err
 }

@@ -15,9 +15,11 @@ import (
 	cs "github.com/consensys/gnark/constraint/bn254"
 
 	"provery/prover/circuits"
+	"provery/prover/depot"
 	"provery/prover/mapfile"
 	"provery/prover/msm"
 	"provery/prover/pace"
+	"provery/prover/srs"
 )
 
 // steps are those of Generate, with the seconds that a million constraints take on two cores.
@@ -57,7 +59,7 @@ func (s Store) Generate(c *circuits.Circuit, threads int, tell pace.Tell) (m *Ma
 		}
 		id = compiled.ID
 	}
-	err = s.locked(id, func() { tell("wait", 0) }, func(dir string) error {
+	err = depot.Locked(s.circuit(id), func() { tell("wait", 0) }, func(dir string) error {
 		if m, err = s.Current(id); m != nil || err != nil {
 			return err
 		}
@@ -86,7 +88,7 @@ func writeVerifyingKey(path string, vk *groth16.VerifyingKey) error {
 	if _, err := vk.WriteRawTo(&text); err != nil {
 		return err
 	}
-	return writeSynced(path, text.Bytes())
+	return depot.WriteSynced(path, text.Bytes())
 }
 
 // toxic are the secrets of a set-up.
@@ -308,20 +310,7 @@ func vanishing(domain *fft.Domain, secrets *toxic) func(i int) fr.Element {
 func evaluate(system *cs.R1CS, domain *fft.Domain, tau *fr.Element) (a, b, c []fr.Element) {
 	wires := wiresOf(system)
 	a, b, c = make([]fr.Element, wires), make([]fr.Element, wires), make([]fr.Element, wires)
-	// Lᵢ(τ) = ωⁱ·(τⁿ−1)/(n·(τ−ωⁱ))
-	count := system.GetNbConstraints()
-	lagrange, root, one := make([]fr.Element, count), fr.One(), fr.One()
-	for i := range lagrange {
-		lagrange[i].Sub(tau, &root)
-		root.Mul(&root, &domain.Generator)
-	}
-	lagrange = fr.BatchInvert(lagrange)
-	var factor fr.Element
-	factor.Exp(*tau, new(big.Int).SetUint64(domain.Cardinality)).Sub(&factor, &one).Mul(&factor, &domain.CardinalityInv)
-	for i := range lagrange {
-		lagrange[i].Mul(&lagrange[i], &factor)
-		factor.Mul(&factor, &domain.Generator)
-	}
+	lagrange := srs.LagrangeAt(domain, tau, system.GetNbConstraints())
 	add := func(to []fr.Element, terms constraint.LinearExpression, value *fr.Element) {
 		for _, term := range terms {
 			var product fr.Element

@@ -114,7 +114,7 @@ func circuitCompile(arguments []string) error {
 			return err
 		}
 	}
-	return measured(start, map[string]any{"circuit": c.Name, "circuit_id": compiled.ID, "constraints": compiled.System.GetNbConstraints(),
+	return measured(start, map[string]any{"circuit": c.Name, "circuit_id": compiled.ID, "scheme": c.Scheme.String(), "constraints": compiled.Constraints(),
 		"bytes": len(compiled.Bytes)}, nil)
 }
 
