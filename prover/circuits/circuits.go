@@ -11,7 +11,6 @@ import (
 
 	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark/backend/witness"
-	"github.com/consensys/gnark/constraint"
 	cs "github.com/consensys/gnark/constraint/bn254"
 	"github.com/consensys/gnark/debug"
 	"github.com/consensys/gnark/frontend"
@@ -93,17 +92,14 @@ func Compile(c *Circuit) (*Compiled, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "circuit %s does not compile: %s", c.Name, fault.Shorten(err.Error(), 300))
 	}
-	compiled := new(Compiled)
-	var common *constraint.System
-	if compiled.Sparse, _ = built.(*cs.SparseR1CS); compiled.Sparse != nil {
-		common = &compiled.Sparse.System
-	} else {
-		compiled.System = built.(*cs.R1CS)
-		common = &compiled.System.System
+	system := built.(*cs.R1CS) // gnark has one type for both
+	system.DebugInfo, system.SymbolTable, system.MDebug = nil, debug.NewSymbolTable(), map[int]int{}
+	compiled := &Compiled{System: system}
+	if c.Scheme == Plonk {
+		compiled = &Compiled{Sparse: system}
 	}
-	common.DebugInfo, common.SymbolTable, common.MDebug = nil, debug.NewSymbolTable(), map[int]int{}
 	var buffer bytes.Buffer
-	if _, err := built.WriteTo(&buffer); err != nil {
+	if _, err := system.WriteTo(&buffer); err != nil {
 		return nil, err
 	}
 	digest := sha256.Sum256(buffer.Bytes())

@@ -56,6 +56,9 @@ const (
 
 // InitCeremony starts a ceremony for a circuit in an empty directory.
 func InitCeremony(c *circuits.Circuit, dir string) (*CeremonyState, error) {
+	if c.Scheme != circuits.Groth16 {
+		return nil, fault.New(fault.InvalidInput, "circuit %s is proved by %s, which takes an SRS instead of a ceremony: `srs import`", c.Name, c.Scheme)
+	}
 	compiled, err := circuits.Compile(c)
 	if err != nil {
 		return nil, err

@@ -130,7 +130,7 @@ func (s Store) Read(m *Manifest, name string) ([]byte, error) {
 	return text, nil
 }
 
-// Audit hashes all files of a set-up.
+// Audit hashes all files of a set-up, and those of its SRS.
 func (s Store) Audit(m *Manifest) error {
 	for _, name := range []string{fileSystem, fileVerify, fileProving} {
 		got, err := depot.Describe(s.Path(m, name))
@@ -141,7 +141,10 @@ func (s Store) Audit(m *Manifest) error {
 			return damaged(s.Path(m, name), got.SHA256, m.Files[name].SHA256)
 		}
 	}
-	return nil
+	if m.Setup.SRS == "" {
+		return nil
+	}
+	return s.auditSRS(m)
 }
 
 func damaged(path, got, expected string) error {
@@ -155,6 +158,9 @@ func (s Store) install(dir string, c *circuits.Circuit, compiled *circuits.Compi
 	}
 	m := &Manifest{Format: 1, Circuit: c.Name, CircuitID: compiled.ID, Constraints: compiled.Constraints(),
 		Setup: provenance, Files: map[string]File{}, CreatedAt: time.Now().UTC().Format(time.RFC3339)}
+	if c.Scheme != circuits.Groth16 {
+		m.Scheme = c.Scheme.String()
+	}
 	for _, name := range []string{fileSystem, fileProving, fileVerify} {
 		file, err := depot.Describe(filepath.Join(dir, name))
 		if err != nil {

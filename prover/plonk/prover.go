@@ -18,10 +18,23 @@ import (
 
 	"provery/prover/fault"
 	"provery/prover/msm"
+	"provery/prover/pace"
 )
 
 // spare is how many coefficients blinding adds to a column at most: two to wires, three to the grand product.
 const spare = 3
+
+// ProveSteps are those of a proof, with the seconds that a million gates take on two cores.
+var ProveSteps = []pace.Step{
+	pace.Usual("load", "load", 0.4),
+	pace.Usual("solve", "solve", 1.5),
+	pace.Usual("wires", "prove", 5),
+	pace.Usual("product", "prove", 3),
+	pace.Usual("quotient", "prove", 7),
+	pace.Usual("commit quotient", "prove", 5),
+	pace.Usual("open", "prove", 4),
+	pace.Usual("verify", "verify", 0.01),
+}
 
 type prover struct {
 	key     *Key

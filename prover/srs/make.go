@@ -51,6 +51,23 @@ func (s Store) Make(power, threads int, tell pace.Tell) (m *Manifest, err error)
 	return m, err
 }
 
+// Ensure returns the SRS in use if it covers domains of 2^power points. Where there is none, or a development SRS that is
+// too small, it makes a development SRS; one that was imported is never replaced by such.
+func (s Store) Ensure(power, threads int, tell pace.Tell) (m *Manifest, err error) {
+	err = depot.Locked(s.Dir, func() { tell("wait", 0) }, func(dir string) error {
+		m, err = s.Current()
+		switch {
+		case err != nil || m != nil && m.Power >= power:
+			return err
+		case m != nil && m.Origin.Kind != Development:
+			return tooSmall(m, power)
+		}
+		m, err = s.make(dir, power, threads, tell)
+		return err
+	})
+	return m, err
+}
+
 func (s Store) make(dir string, power, threads int, tell pace.Tell) (*Manifest, error) {
 	var tau fr.Element
 	for tau.IsZero() || tau.IsOne() {
