@@ -60,7 +60,7 @@ func (s Store) Ensure(power, threads int, tell pace.Tell) (m *Manifest, err erro
 		case err != nil || m != nil && m.Power >= power:
 			return err
 		case m != nil && m.Origin.Kind != Development:
-			return tooSmall(m, power)
+			return s.tooSmall(m, power)
 		}
 		m, err = s.make(dir, power, threads, tell)
 		return err
@@ -145,7 +145,7 @@ func newG1(dir string, power int, g2 []bn254.G2Affine) (*mapfile.Writer, error) 
 // not bring costs half an hour of CPU time at 2^21.
 func (s Store) Lagrange(m *Manifest, power int, tell pace.Tell) (*Manifest, error) {
 	if power > m.Power {
-		return nil, tooSmall(m, power)
+		return nil, s.tooSmall(m, power)
 	}
 	name := lagrangeFile(power)
 	if m.Files[name].Bytes > 0 {

@@ -42,7 +42,7 @@ func (s *SRS) Close() {
 // is not verified.
 func (s Store) Open(m *Manifest, power int) (*SRS, error) {
 	if power > m.Power {
-		return nil, tooSmall(m, power)
+		return nil, s.tooSmall(m, power)
 	}
 	out := new(SRS)
 	head, err := out.open(s, m, fileG1, magicG1, new(headG1))
@@ -94,9 +94,9 @@ func named(path string, m *Manifest, err error) error {
 	return fault.New(fault.InvalidKey, "%s is not of SRS %.12s: %v", path, m.SRSID, err)
 }
 
-func tooSmall(m *Manifest, power int) error {
-	return fault.New(fault.InvalidKey, "SRS %.12s (%s) covers domains up to 2^%d, this circuit needs 2^%d; import a larger powers-of-tau file",
-		m.SRSID, m.Origin.Kind, m.Power, power)
+func (s Store) tooSmall(m *Manifest, power int) error {
+	return fault.New(fault.InvalidKey, "SRS %.12s (%s) in %s covers domains up to 2^%d, this circuit needs 2^%d; import a larger powers-of-tau file",
+		m.SRSID, m.Origin.Kind, s.Dir, m.Power, power)
 }
 
 func lagrangeFile(power int) string { return fmt.Sprintf("lagrange-%02d", power) }

@@ -227,7 +227,7 @@ func TestDamagedPlonkKeysAreRefused(t *testing.T) {
 		powers.Path(from, "lagrange-07"), powers.Path(from, "manifest.json")} {
 		good := r.read(path)
 		refused := 0
-		for i := 0; i < len(good); i += max(1, len(good)/25) {
+		for i := 0; i < len(good); i += max(1, len(good)/15) {
 			bad := append([]byte(nil), good...)
 			bad[i] ^= 1
 			r.write(path, bad)
