@@ -130,5 +130,10 @@ def node_modules() -> Path:
     return modules
 
 
+def evm_modules() -> Path:
+    """Directory of the npm tools for Ethereum: the Solidity compiler. The compiler says itself if it is not there."""
+    return Path(os.environ.get("PROVERY_EVM_MODULES") or ROOT / "tools/evm/node_modules").absolute()
+
+
 def _executable(path: Path) -> bool:
     return path.is_file() and os.access(path, os.X_OK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,28 @@ def recorded_certificates() -> dict[int, StateCertificate]:
         epoch: wire.read_certificate(json.dumps(body).encode())
         for epoch, body in recorded("v3_state-certs_epochs1-3.json")
     }
+
+
+@cache
+def recorded_tables() -> dict[int, StakeTable]:
+    """Who signs the epochs 1 to 4 of the recorded network, by epoch."""
+    genesis = recorded_config().nodes
+    staked = wire.read_stake_table((VECTORS / "v3_stake-table_epoch3.json").read_bytes())
+    return {1: genesis, 2: genesis, 3: staked, 4: staked}
+
+
+@cache
+def older_certificates() -> dict[int, StateCertificate]:
+    """Epochs 2 to 5 of the network of one validator, with 200 blocks an epoch."""
+    return {
+        epoch: wire.read_certificate(json.dumps(body).encode())
+        for epoch, body in recorded("v2-v3_state-certs_epochs2-5.json")
+    }
+
+
+def older_table(epoch: int) -> StakeTable:
+    """Its stake table: one until the stake contract counts, then a hundred tokens."""
+    return (replace(recorded_config().nodes[0], stake=1 if epoch < 4 else 100 * 10**18),)
 
 
 @cache

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {Groth16LightClient} from "contract/Groth16LightClient.sol";
 import {ILightClient} from "contract/ILightClient.sol";
 import {Proxy} from "contract/Proxy.sol";
+import {HashVerifier} from "./HashVerifier.sol";
 
 interface Vm {
     function envString(string calldata name) external view returns (string memory);
@@ -11,13 +12,6 @@ interface Vm {
     function prank(address sender) external;
     function readFileBinary(string calldata path) external view returns (bytes memory);
     function toString(uint256 value) external pure returns (string memory);
-}
-
-/// @dev In place of a generated verifier: a proof holds if it is the hash of the public inputs.
-contract HashVerifier {
-    function verifyProof(bytes calldata proof, uint256[11] calldata input) external pure {
-        require(proof.length == 32 && bytes32(proof) == keccak256(abi.encode(input)));
-    }
 }
 
 /// @title Replays sequences of calls that a model of the rules has answered, and holds each step to what must always

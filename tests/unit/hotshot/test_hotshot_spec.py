@@ -18,9 +18,12 @@ from provery.systems.hotshot.roots import FIELD
 from tests.support.hotshot import (
     CAPACITY,
     certificate,
+    older_certificates,
+    older_table,
     recorded,
     recorded_certificates,
     recorded_config,
+    recorded_tables,
     secrets,
     signed,
     state,
@@ -221,14 +224,27 @@ def test_less_than_a_third_is_below_the_threshold(stakes: list[int]) -> None:
 # ------------------------------------------------------------ certificates
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_every_recorded_signature_verifies(epoch: int) -> None:
+@pytest.mark.parametrize(("epoch", "weight", "threshold"), [
+    (1, 4, 2), (2, 4, 2), (3, (5701 - 1489) * 10**18, 1_900_333_333_333_333_333_334),
+])  # fmt: skip
+def test_every_recorded_certificate_is_valid_and_names_the_next_stake_table(
+    epoch: int, weight: int, threshold: int
+) -> None:
     found = recorded_certificates()[epoch]
-    counted = spec.check_certificate(found, recorded_config().nodes, 10)
-    assert (counted.weight, counted.threshold, counted.signers, counted.dropped) == (4, 2, 4, 0)
+    counted = spec.check_certificate(found, recorded_tables()[epoch], 10)
+    assert (counted.weight, counted.threshold, counted.signers, counted.dropped) == (weight, threshold, 4, 0)
+    spec.check_table(recorded_tables()[epoch + 1], CAPACITY, found.next_stake)
     message = spec.message_v2(found.state, found.next_stake)
-    for row, signature in zip(recorded_config().nodes, counted.signatures, strict=True):
+    for row, signature in zip(recorded_tables()[epoch], counted.signatures, strict=True):
         assert signature is None or schnorr.verify(row.schnorr, message, signature)
+
+
+@pytest.mark.parametrize("epoch", [2, 3, 4, 5])
+def test_the_certificates_of_an_older_network_are_valid_too(epoch: int) -> None:
+    found = older_certificates()[epoch]
+    assert found.state.height == 200 * epoch - 5
+    assert spec.check_certificate(found, older_table(epoch), 200).signers == 1
+    spec.check_table(older_table(epoch + 1), CAPACITY, found.next_stake)
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])

@@ -58,6 +58,7 @@ def texts(value: Any) -> Iterator[str]:
 REAL = sorted(
     set(texts(recorded("v3_known_nodes_with_stake.json")))
     | set(texts(recorded("v3_state-certs_epochs1-3.json")))
+    | set(texts(recorded("v2-v3_state-certs_epochs2-5.json")))
 )
 
 
@@ -65,7 +66,7 @@ REAL = sorted(
 
 
 def test_all_kinds_are_recorded() -> None:
-    assert len(REAL) == 5 + 5 + 12 + 3 + 2  # keys, keys, signatures, states, stake tables
+    assert len(REAL) == 5 + 5 + (12 + 4) + (3 + 4) + (2 + 2)  # keys, keys, signatures, states, stake tables
     assert {text.split("~")[0] for text in REAL} == set(PARSE_FORMAT)
 
 
