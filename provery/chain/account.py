@@ -178,18 +178,25 @@ class EvmAccount:
     async def why_reverted(self, call: Call, receipt: Receipt) -> str:
         """The custom error, or reason, that a call reverted with in a block; found by repeating it there.
 
-        It is repeated on the state after the block, which holds what went before it there, and then on the state
-        before.
+        It is repeated with the transaction's gas on the state after the block, which holds what went before it there,
+        and then on the state before.
         """
+        request = self._request(call) | await self._gas_of(receipt.hash)
         for number in (receipt.block.number, receipt.block.number - 1):
             said = await self._rpc.first(
-                [Ask("eth_call", (self._request(call), hex(max(number, 0))))], final=lambda _: True
+                [Ask("eth_call", (request, hex(max(number, 0))))], final=lambda _: True
             )
             answer = said.answers[0]
             reason = self._names.of_failure(answer) if isinstance(answer, Failure) else None
             if reason is not None:
                 return reason
         return f"reverted with {receipt.gas_used} gas used; the call passes when it is repeated in that block"
+
+    async def _gas_of(self, tx_hash: str) -> dict[str, Json]:
+        said = await self._rpc.first([Ask("eth_getTransactionByHash", (tx_hash,))])
+        found = _value(said.answers[0])
+        gas = found.get("gas") if isinstance(found, dict) else None
+        return {"gas": gas} if isinstance(gas, str) else {}
 
     def _request(self, call: Call) -> dict[str, Json]:
         request: dict[str, Json] = {"from": self.sender, "to": call.to, "data": call.data}
