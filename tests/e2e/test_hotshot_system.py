@@ -49,7 +49,7 @@ async def anvil(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Anvil
 
 @asynccontextmanager
 async def world(
-    tmp_path: Path, anvil: Anvil, *, height: int = 0, setup: dict[str, Any] | None = None, **more: str
+    tmp_path: Path, anvil: Anvil, *, height: int = 0, setup: Any = None, capacity: int = 10
 ) -> AsyncIterator[tuple[Rig, Network]]:
     """A network of its own, at a height, and its light client."""
     chain = network(seed=tmp_path.name)
@@ -57,7 +57,7 @@ async def world(
     given = setup or {}
     table: StakeTableState = given.pop("table", chain.validators.commitment(0))
     proxy = given.pop("proxy", None) or await put_light_client(anvil, setup_of(table, **given))
-    async with serving(chain) as server, rig(tmp_path, anvil, proxy, *urls(server), **more) as made:
+    async with serving(chain) as server, rig(tmp_path, anvil, proxy, *urls(server), capacity=capacity) as made:
         yield made, chain
 
 
@@ -136,8 +136,7 @@ async def test_another_stake_table_is_found_before_anything_is_proved(tmp_path: 
 
 
 async def test_another_capacity_is_found_before_anything_is_proved(tmp_path: Path, anvil: Anvil) -> None:
-    more = {"ESPRESSO_SEQUENCER_STAKE_TABLE_CAPACITY": "100"}
-    async with world(tmp_path, anvil, height=3, **more) as (made, _):
+    async with world(tmp_path, anvil, height=3, capacity=100) as (made, _):
         with pytest.raises(StakeTableMismatch, match="bls, schnorr, amount"):
             await made.due()
 
