@@ -17,6 +17,8 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from activities.memo import Memo, Rates
 from activities.metrics import StageMetrics
 from provery import registry
+from provery.chain import metrics as chain_metrics
+from provery.chain import open_chain
 from provery.client import connect
 from provery.core.errors import ConfigurationError
 from provery.core.ports import Deps, System
@@ -123,10 +125,12 @@ async def build(
         env=env,
         home=home,
         statements=build_statement_provers(env, home, ledger, prover_slots),
+        open_chain=open_chain,
     )
     metrics = CollectorRegistry()
     ProcessCollector(registry=metrics)
     network_metrics.register(metrics)
+    chain_metrics.register(metrics)
     return Environment(
         client,
         ledger,

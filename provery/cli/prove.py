@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from provery.chain import open_chain
 from provery.cli import equivalents
 from provery.cli.options import JsonOption, PrintTemporal, StreamArgument
 from provery.cli.output import console, emit, outcome_object, say, table
@@ -215,6 +216,7 @@ async def works_for(session: Session, stream: str, requests: list[dict[str, Json
         env=session.env,
         home=session.home,
         statements=session.statements(),
+        open_chain=open_chain,
     )
     works: list[Work] = []
     for one in requests:

@@ -23,6 +23,7 @@ from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.exits import INTERRUPTED
 from provery.core.queues import ORCHESTRATE, PREFIX_VARIABLE
 from provery.local import ROOT, toolchain
+from provery.local.anvil import AnvilServer
 from provery.local.config import Stream, Topology, dotted
 from provery.local.process import Process, answers, port_taken, unless_stopped
 from provery.local.servers import LocalServer, PostgresServer, RedisServer, S3Server, TemporalServer
@@ -119,6 +120,7 @@ class Supervisor:
             if topology.artifacts.engine == "s3"
             else None
         )
+        self.l1 = self._anvil() if topology.l1.engine == "anvil" else None
         self.env = self._environment()
         self.workers = self._workers()
         self.listeners = self._ingresses()
@@ -133,10 +135,15 @@ class Supervisor:
     def _postgres(self) -> PostgresServer:
         return PostgresServer(self.home, port=self.topology.ledger.postgres_port)
 
+    def _anvil(self) -> AnvilServer:
+        l1 = self.topology.l1
+        block_time_s = int(l1.block_time.total_seconds())
+        return AnvilServer(self.home, port=l1.port, chain_id=l1.chain_id, block_time_s=block_time_s)
+
     @property
     def servers(self) -> list[LocalServer]:
         """What workers depend on."""
-        return [s for s in (self.temporal, self.redis, self.postgres, self.s3) if s is not None]
+        return [s for s in (self.temporal, self.redis, self.postgres, self.s3, self.l1) if s is not None]
 
     @property
     def processes(self) -> list[Process]:
@@ -156,6 +163,8 @@ class Supervisor:
             "PROVERY_LEDGER_URL": topology.ledger.url or f"sqlite:///{home / 'ledger.db'}",
             "PROVERY_ARTIFACTS_URL": topology.artifacts.url or (home / "artifacts").as_uri(),
         }
+        if l1_url := self.l1.url if self.l1 is not None else topology.l1.url:
+            env["PROVERY_L1_URL"] = l1_url
         if self.postgres is not None:
             env |= {"PROVERY_LEDGER_URL": self.postgres.url, "DATABASE_URL": self.postgres.url}
         if self.s3 is not None:
