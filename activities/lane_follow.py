@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from activities.lane_desk import PATIENCE_S, Desk, unlanded
-from provery.core.errors import Reverted
+from provery.core.errors import InvalidInput, Reverted
 from provery.core.lane_records import Change, Fate, Kind, Phase, Submission, Transaction, Wait
 from provery.core.lane_rules import CANCEL_GAS, GWEI, TRIES, bumped_price, first_price, stuck
 from provery.core.lanes import Receipt, Sent, State
@@ -78,9 +78,11 @@ async def _confirmed(desk: Desk, s: Submission, t: Transaction, receipt: Receipt
     others = tuple(replace(o, fate=Fate.REPLACED) for o in s.live if o.hash != t.hash) + await _fills(desk, s)
     if t.kind is Kind.CANCEL:
         done = replace(t, fate=Fate.LANDED)
-        wanted = s.want == "cancel"
-        phase = Phase.CANCELLED if wanted else Phase.SUPERSEDED
-        reason = "cancelled by an operator" if wanted else "the contract has it from elsewhere"
+        phase, reason = Phase.SUPERSEDED, "the contract has it from elsewhere"
+        if s.want == "cancel":
+            phase, reason = Phase.CANCELLED, "cancelled by an operator"
+        elif s.want:
+            phase, reason = Phase.REVERTED, s.want
         return await desk.settle(s, phase, reason, (*others, done))
     if receipt.succeeded:
         reason = f"{t.hash} in block {receipt.block.number}"
@@ -133,7 +135,10 @@ async def _by_stranger(desk: Desk, s: Submission, taken: Receipt) -> None:
     if s.want == "cancel":
         return await desk.settle(s, Phase.CANCELLED, f"cancelled by an operator; {said}", gone)
     await desk.change(
-        s, Change(Phase.WAITING, Wait.TURN, said, clear_nonce=True, event="displaced", transactions=gone)
+        s,
+        Change(
+            Phase.WAITING, Wait.TURN, said, clear_nonce=True, want="", event="displaced", transactions=gone
+        ),
     )
 
 
@@ -179,18 +184,24 @@ async def _fills(desk: Desk, s: Submission) -> tuple[Transaction, ...]:
 async def _push(desk: Desk, s: Submission) -> None:
     """Pending: see that a node has it, and offer more where that is not enough."""
     newest = max(s.live, key=lambda t: t.signed_at)
+    said = Sent.ACCEPTED
     if newest.sent_at is None or not await desk.chain.known(newest.hash):
-        said = await desk.send(s, newest)
+        try:
+            said = await desk.send(s, newest)
+        except InvalidInput as error:
+            if s.want or any(t.sent_at is not None for t in s.live):
+                raise
+            # No node takes it for what it is, so that it would hold its nonce for ever.
+            s = replace(s, want=f"the nodes refuse the transaction: {error}"[:1_000])
+            await desk.change(s, Change(want=s.want))
         if said is Sent.NO_FUNDS:
             return
         if said is Sent.ACCEPTED and newest.sent_at is not None:
             desk.metrics.resent(s)
-    else:
-        said = Sent.ACCEPTED
-    if desk.row.paused and s.want != "cancel":
+    if desk.row.paused and not s.want:
         return
     policy, fees = await desk.policy(s), await desk.fees()
-    cancels = s.want == "cancel" or any(t.kind is Kind.CANCEL for t in s.live)
+    cancels = bool(s.want) or any(t.kind is Kind.CANCEL for t in s.live)
     refused = said is Sent.UNDERPRICED and desk.clock() - newest.signed_at >= UNDERPRICED_S
     urgent = refused or (cancels and newest.kind is Kind.CALL)
     if not urgent and not stuck(s.live, fees, policy, desk.clock()):

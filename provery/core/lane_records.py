@@ -140,7 +140,7 @@ class Submission:
     waits_for: Wait = Wait.TURN
     reason: str = ""
     want: str = ""
-    """``cancel`` where an operator wants the transaction replaced by one to oneself."""
+    """``cancel`` where an operator wants the transaction replaced by one to oneself; another reason to do so."""
     max_fee: int | None = None
     """An operator's cap for this one, in wei per gas."""
     nonce: int | None = None
