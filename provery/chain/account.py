@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from provery.chain import metrics, shapes, transactions
 from provery.chain.endpoint import Answer, Ask, Failure, Limits, Result
+from provery.chain.nonces import taker
 from provery.chain.reverts import ErrorNames
 from provery.chain.rpc import Rpc, Said
 from provery.chain.sendings import final, for_the_operator, sent
@@ -135,6 +136,11 @@ class EvmAccount:
                 if found is not None:
                     return found
         return None
+
+    async def taken(self, nonce: int) -> Receipt | None:
+        """Receipt of whichever transaction of the account has a nonce."""
+        found = await taker(self._rpc, self.sender, nonce)
+        return None if found is None else await self.receipt(found)
 
     async def _confirmed(self, said: Said, value: dict[str, Any], tx_hash: str) -> Receipt | None:
         """A receipt whose block is in the chain by the same node's word."""
