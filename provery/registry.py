@@ -11,6 +11,7 @@ from provery.core.errors import ConfigurationError
 
 SYSTEMS: dict[str, str] = {
     "beacon": "provery.systems.beacon",
+    "hotshot": "provery.systems.hotshot",
     "queue": "provery.systems.queue",
 }
 """System name → module with ``build(deps) -> System`` and, where it has one, an ingress and routes."""

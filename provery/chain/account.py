@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from provery.chain import metrics, shapes, transactions
 from provery.chain.endpoint import Answer, Ask, Failure, Limits, Result
+from provery.chain.nonces import taker
 from provery.chain.reverts import ErrorNames
 from provery.chain.rpc import Rpc, Said
 from provery.chain.sendings import final, for_the_operator, sent
@@ -136,6 +137,11 @@ class EvmAccount:
                     return found
         return None
 
+    async def taken(self, nonce: int) -> Receipt | None:
+        """Receipt of whichever transaction of the account has a nonce."""
+        found = await taker(self._rpc, self.sender, nonce)
+        return None if found is None else await self.receipt(found)
+
     async def _confirmed(self, said: Said, value: dict[str, Any], tx_hash: str) -> Receipt | None:
         """A receipt whose block is in the chain by the same node's word."""
         (answer,) = await self._rpc.again(
@@ -178,18 +184,25 @@ class EvmAccount:
     async def why_reverted(self, call: Call, receipt: Receipt) -> str:
         """The custom error, or reason, that a call reverted with in a block; found by repeating it there.
 
-        It is repeated on the state after the block, which holds what went before it there, and then on the state
-        before.
+        It is repeated with the transaction's gas on the state after the block, which holds what went before it there,
+        and then on the state before.
         """
+        request = self._request(call) | await self._gas_of(receipt.hash)
         for number in (receipt.block.number, receipt.block.number - 1):
             said = await self._rpc.first(
-                [Ask("eth_call", (self._request(call), hex(max(number, 0))))], final=lambda _: True
+                [Ask("eth_call", (request, hex(max(number, 0))))], final=lambda _: True
             )
             answer = said.answers[0]
             reason = self._names.of_failure(answer) if isinstance(answer, Failure) else None
             if reason is not None:
                 return reason
         return f"reverted with {receipt.gas_used} gas used; the call passes when it is repeated in that block"
+
+    async def _gas_of(self, tx_hash: str) -> dict[str, Json]:
+        said = await self._rpc.first([Ask("eth_getTransactionByHash", (tx_hash,))])
+        found = _value(said.answers[0])
+        gas = found.get("gas") if isinstance(found, dict) else None
+        return {"gas": gas} if isinstance(gas, str) else {}
 
     def _request(self, call: Call) -> dict[str, Json]:
         request: dict[str, Json] = {"from": self.sender, "to": call.to, "data": call.data}

@@ -219,6 +219,13 @@ class Chain(Protocol):
         """Its receipt, if it is in a block of the chain as it is now."""
         ...
 
+    async def taken(self, nonce: int) -> Receipt | None:
+        """Receipt of whichever transaction holds a nonce of the account, ours or not, in the chain as it is now.
+
+        None where the nonce is free, or where no endpoint shows the block.
+        """
+        ...
+
     async def head(self) -> Block:
         """The newest block that any endpoint has."""
         ...

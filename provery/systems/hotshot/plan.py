@@ -59,7 +59,7 @@ def plan_for(
         heavy(Stage.PROVE, tuple(others)),
         *([heavy(Stage.COMPRESS)] if compresses else []),
         StagePlan(Stage.VERIFY, CPU, timeout_s=600, give_up_s=HOURS_S, prover=first, verifying_key=pinned),
-        StagePlan(Stage.SUBMIT, IO, timeout_s=600, give_up_s=LANE_S),
+        StagePlan(Stage.SUBMIT, IO, timeout_s=600, give_up_s=LANE_S, lane=True),
     ]
     return Plan(tuple(stages), priority=priority, fairness=fairness)
 
