@@ -155,6 +155,7 @@ def _follow(
         shape = options.shape
         result = Result(shape.epochs or 0, shape.validators, shape.capacity, options.scheme)
         chain = _Contract(anvil, contract)
+        rows: list[UnitRow] = []
         ledger = open_ledger(supervisor.env["PROVERY_LEDGER_URL"])
         try:
             with Live(console=console, refresh_per_second=4, transient=False) as live:
@@ -164,12 +165,14 @@ def _follow(
                         status, held = await network.status(), await chain.held()
                         line = f"contract at height {held['height']}, network at {status['height']}"
                         live.update(Group(_table(rows), Text(f"{line} · {time.monotonic() - began:.0f} s")))
-                        if _there(status, held, shape):
+                        # The node shows a landing before the lane has seen it confirmed.
+                        if _there(status, held, shape) and all(row.status.terminal for row in rows):
                             break
                     await asyncio.sleep(LOOK_S)
-            rows = await ledger.units(system=SYSTEM, stream=STREAM, limit=1_000)
         finally:
             await ledger.close()
+        if not console.is_terminal:
+            console.print()  # Live ends the last line on a terminal only
         await _count(result, rows, network, chain)
         result.seconds = round(time.monotonic() - began, 1)
         return _sum_up(result, options.result, console, supervisor)

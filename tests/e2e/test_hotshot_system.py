@@ -57,7 +57,10 @@ async def world(
     given = setup or {}
     table: StakeTableState = given.pop("table", chain.validators.commitment(0))
     proxy = given.pop("proxy", None) or await put_light_client(anvil, setup_of(table, **given))
-    async with serving(chain) as server, rig(tmp_path, anvil, proxy, *urls(server), capacity=capacity) as made:
+    async with (
+        serving(chain) as server,
+        rig(tmp_path, anvil, proxy, *urls(server), capacity=capacity) as made,
+    ):
         yield made, chain
 
 
