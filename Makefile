@@ -129,6 +129,16 @@ bench: setup ## Measure; writes bench/results/latest.json
 bench-beacon: setup ## Prove real beacon periods; sets keys up (minutes, 3 GB); adds to bench/results/latest.json
 	$(PY) -m bench beacon_circuits
 
+demo-hotshot: setup ## A HotShot network, an Ethereum node, and the prover between them (a minute)
+	$(BIN)/provery demo hotshot $(ARGS)
+
+demo-hotshot-20: setup ## The same with 100 validators for 20 epochs (15 minutes, 1 GB); writes bench/results/hotshot-demo-20.json
+	$(BIN)/provery demo hotshot --validators 100 --capacity 100 --epochs 20 --timeout 3600 \
+	  --result bench/results/hotshot-demo-20.json $(ARGS)
+
+test-hotshot: setup ## Prove and land the real certificates, at capacity 200; sets keys up (minutes, 3 GB)
+	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_hotshot_real.py $(ARGS)
+
 test-circuits: setup ## Test the beacon circuits with their real keys, kept in .provery/circuits (minutes, 3 GB)
 	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_beacon_circuits.py $(ARGS)
 
