@@ -12,6 +12,7 @@ import (
 
 	"provery/prover/circuits"
 	"provery/prover/gadget/gadgettest"
+	"provery/prover/gadget/rescue"
 	"provery/prover/gadget/schnorr"
 )
 
@@ -132,6 +133,36 @@ func TestForgedWeight(t *testing.T) {
 	c.Entries[0].Stake = most.Add(most, big.NewInt(1))
 	c.commit(small)
 	gadgettest.Forged(t, "more than the circuit adds up", system, c.assign(small))
+}
+
+// weighed states the weight alone, so that bits can fail only there.
+type weighed struct{ State }
+
+func (c *weighed) Define(api frontend.API) error {
+	c.assertWeight(api)
+	return nil
+}
+
+func TestBitsAreBits(t *testing.T) {
+	system := gadgettest.Compile(t, &weighed{*New(small)})
+	c := invented(small, 2)
+	gadgettest.Honest(t, system, &weighed{*honest(t, c, small)})
+	for name, bits := range map[string][2]int64{"two": {2, 0}, "minus one and two": {2, -1}, "minus one": {1, -1}} {
+		c.Voting.Threshold.SetUint64(1)
+		state := c.assign(small)
+		state.Rows[3].Signed, state.Rows[2].Signed = bits[0], bits[1]
+		gadgettest.Forged(t, "a bit of "+name, system, &weighed{*state})
+	}
+}
+
+// tables states the commitments alone.
+type tables struct{ State }
+
+func (c *tables) Define(api frontend.API) error { return c.assertTable(api, rescue.New(api)) }
+
+func TestTablesAreBound(t *testing.T) {
+	system := gadgettest.Compile(t, &tables{*New(small)})
+	gadgettest.Lies(t, system, &tables{*honest(t, invented(small, 2), small)}, 24)
 }
 
 // Whoever proves knows the base point's secret, one, and forges what he can under the keys of others.
