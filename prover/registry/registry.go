@@ -12,7 +12,7 @@ import (
 // Circuits describes every circuit.
 func Circuits() []*circuits.Circuit {
 	return slices.Concat(
-		[]*circuits.Circuit{circuits.SelfTest()},
+		[]*circuits.Circuit{circuits.SelfTest(), circuits.SelfTestPlonk()},
 		beacon.Circuits(),
 		hotshot.Circuits(),
 	)
