@@ -4,13 +4,9 @@ import (
 	"math/big"
 	"testing"
 
-	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
-	"github.com/consensys/gnark/backend/groth16"
 	"github.com/consensys/gnark/frontend"
-	"github.com/consensys/gnark/frontend/cs/r1cs"
 
-	"provery/prover/circuits"
 	"provery/prover/gadget/gadgettest"
 	"provery/prover/gadget/rescue"
 	"provery/prover/gadget/schnorr"
@@ -57,7 +53,7 @@ func plusOne(t *testing.T, value frontend.Variable) fr.Element {
 }
 
 // What is false of another public value has no witness. The voting table's BLS commitment is only what a proof is made
-// for, see TestPublicValuesOfAProof.
+// for, see proof_test.go.
 func TestPublicValuesAreStated(t *testing.T) {
 	system := gadgettest.Compile(t, New(small))
 	c := invented(small, 2)
@@ -249,46 +245,4 @@ func TestRealCertificates(t *testing.T) {
 			}
 		}
 	}
-}
-
-// A finished proof must not verify for any other public value, the BLS commitment included: gnark's Groth16 takes any
-// value of a public input that no constraint has.
-func TestPublicValuesOfAProof(t *testing.T) {
-	const capacity = 5
-	system, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, New(capacity))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pk, vk, err := groth16.Setup(system)
-	if err != nil {
-		t.Fatal(err)
-	}
-	witness, err := circuits.Witness(honest(t, invented(capacity, 2), capacity), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proof, err := groth16.Prove(system, pk, witness)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range public(New(0)) {
-		state := invented(capacity, 2).public()
-		if verify(t, proof, vk, state) != nil {
-			t.Fatal("the proof does not verify")
-		}
-		value := public(state)[name]
-		*value = plusOne(t, *value)
-		if verify(t, proof, vk, state) == nil {
-			t.Errorf("the proof verifies for another %s", name)
-		}
-	}
-}
-
-func verify(t *testing.T, proof groth16.Proof, vk groth16.VerifyingKey, state *State) error {
-	t.Helper()
-	witness, err := circuits.Witness(state, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return groth16.Verify(proof, vk, witness)
 }
