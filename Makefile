@@ -31,7 +31,7 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-circuits live lint fmt protos faults bench bench-beacon lock tools-s3 rapidsnark clean
+.PHONY: help setup run test test-circuits live lint fmt protos faults bench bench-beacon bench-hotshot lock tools-s3 rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -125,6 +125,9 @@ bench: setup ## Measure; writes bench/results/latest.json
 
 bench-beacon: setup ## Prove real beacon periods; sets keys up (minutes, 3 GB); adds to bench/results/latest.json
 	$(PY) -m bench beacon_circuits
+
+bench-hotshot: setup ## Prove a real HotShot state by Groth16 and PLONK; sets keys up (minutes, 4 GB); adds to latest.json
+	$(PY) -m bench hotshot_circuits
 
 test-circuits: setup ## Test the beacon circuits with their real keys, kept in .provery/circuits (minutes, 3 GB)
 	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_beacon_circuits.py $(ARGS)

@@ -29,7 +29,7 @@ from provery.provers.tools import Tools
 log = logging.getLogger(__name__)
 PROOF = "native_proof.bin"
 PUBLIC = "native_public.json"
-INPUTS = ("update.json", "sync.ssz")
+INPUTS = ("update.json", "sync.ssz", "state.json")
 """Files of a statement that its input is read from: the first that is there."""
 
 
