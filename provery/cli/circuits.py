@@ -93,8 +93,8 @@ def import_(
 def list_(json_: JsonOption = False) -> None:
     """List every version of every circuit, newest first, and the circuits of statements with their keys.
 
-    JSON: {"circuits": [{as for `circuits add`}], "statements": [{"name", "circuit_id", "about", "constraints",
-    "key": digest of the verifying key in use or "", "kind", "insecure", "problem", "setups": [digest]}]}
+    JSON: {"circuits": [{as for `circuits add`}], "statements": [{"name", "circuit_id", "scheme", "about",
+    "constraints", "key": digest of the verifying key in use or "", "kind", "insecure", "problem", "setups": [digest]}]}
     """
 
     async def go(session: Session) -> tuple[list[dict[str, Json]], list[StatementCircuit], str]:
@@ -120,7 +120,7 @@ def list_(json_: JsonOption = False) -> None:
     if missing:
         say(missing, style="yellow", stderr=True)
     else:
-        columns = ("statement", "constraints", "key", "digest")
+        columns = ("statement", "scheme", "constraints", "key", "digest")
         console().print(table("", columns, statements.rows(known)))
 
 

@@ -94,7 +94,9 @@ def prove(
             say("nothing is due")
         return found
 
-    if any(o.status is not UnitStatus.DONE for o in run(go).outcomes):
+    # Where nobody asked for a unit by name, one that somebody else has landed is as good as done.
+    fine = {UnitStatus.DONE, UnitStatus.SKIPPED} if find_due is not None else {UnitStatus.DONE}
+    if any(o.status not in fine for o in run(go).outcomes):
         raise typer.Exit(UNIT_FAILED)
 
 

@@ -10,13 +10,15 @@ from typing import Any
 
 from provery.chain import open_chain
 from provery.core.errors import ProveryError
-from provery.core.lanes import Chain, Policy, Receipt, State
+from provery.core.lanes import Chain, Contract, Policy, Receipt, State
 from provery.core.ports import Deps, Progress, Proof, StageContext, StageOutput, Statement
 from provery.core.types import ArtifactRef, Stage, StageInput, Work
+from provery.local.anvil import MNEMONIC
 from provery.stores.artifacts import open_store
 from provery.stores.files import FileStore
 from provery.stores.ledger import SqlLedger, open_ledger
 from provery.systems.hotshot import contracts
+from provery.systems.hotshot.abi import ERRORS
 from provery.systems.hotshot.deploying import Code, Setup, deploy
 from provery.systems.hotshot.model import LightClientState, StakeTableState
 from provery.systems.hotshot.network.chain import Chain as Network
@@ -24,7 +26,7 @@ from provery.systems.hotshot.network.server import NetworkServer
 from provery.systems.hotshot.network.validators import Changes, Validators
 from provery.systems.hotshot.sending import send
 from provery.systems.hotshot.system import HotShotSystem
-from tests.support.anvil import Anvil
+from tests.support.anvil import Anvil, address
 from tests.support.anvil import account as anvil_account
 
 STREAM = "demo"
@@ -113,7 +115,7 @@ async def put_light_client(
     anvil: Anvil, setup: Setup, verifier: bytes = ANY_PROOF, client: str = contracts.GROTH16
 ) -> str:
     """Deploy a light client; its proxy's address."""
-    chain: Chain = await open_chain([anvil.url], anvil_account(0), contracts_errors())
+    chain: Chain = await open_chain([anvil.url], anvil_account(0), Contract(ERRORS))
     try:
         code = Code(verifier, contracts.creation_code(client), contracts.creation_code(contracts.PROXY))
         return (await deploy(chain, code, setup, policy=Policy())).proxy
@@ -121,17 +123,8 @@ async def put_light_client(
         await chain.close()
 
 
-def contracts_errors() -> Any:
-    from provery.core.lanes import Contract
-    from provery.systems.hotshot.abi import ERRORS
-
-    return Contract(ERRORS)
-
-
 def setup_of(table: StakeTableState, *, blocks: int = 10, start: int = 1, **more: Any) -> Setup:
     """A light client before a network's first block."""
-    from tests.support.anvil import address
-
     return Setup(BEGINNING, table, blocks, start, more.pop("owner", address(0)), **more)
 
 
@@ -160,12 +153,10 @@ async def rig(
     sequencer_url: str,
     *,
     capacity: int = 10,
+    scheme: str = "groth16",
     statements: Any = None,
-    **more: str,
 ) -> AsyncIterator[Rig]:
     """The system over these servers."""
-    from provery.local.anvil import MNEMONIC
-
     env = {
         "ESPRESSO_STATE_RELAY_SERVER_URL": relay_url,
         "ESPRESSO_SEQUENCER_URL": sequencer_url,
@@ -174,8 +165,7 @@ async def rig(
         "ESPRESSO_SEQUENCER_ETH_MNEMONIC": MNEMONIC,
         "ESPRESSO_SEQUENCER_STATE_PROVER_ACCOUNT_INDEX": str(SUBMITTER),
         "ESPRESSO_SEQUENCER_STAKE_TABLE_CAPACITY": str(capacity),
-        "PROVERY_HOTSHOT_SCHEME": "groth16",
-        **more,
+        "PROVERY_HOTSHOT_SCHEME": scheme,
     }
     async with AsyncExitStack() as stack:
         ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")

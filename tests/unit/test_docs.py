@@ -201,9 +201,7 @@ def test_every_error_is_on_the_page() -> None:
 
 
 def test_the_page_names_no_error_that_is_not_there() -> None:
-    assert hotshot_errors.InvalidState.__name__ in error_classes(), (
-        "a system's own errors are of the tree, too"
-    )
+    assert hotshot_errors.InvalidState.__name__ in error_classes(), "those of systems are of the tree, too"
     known = set(error_classes()) | {NotFound.__name__, ProveryError.__name__}
     rows = re.findall(r"^\| `([A-Z]\w+)` \| `", (DOCS / "errors.md").read_text(), re.MULTILINE)
     assert set(rows) <= known

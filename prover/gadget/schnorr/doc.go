@@ -14,7 +14,7 @@
 //	challenge.go   canonical bits of the hash
 //	verify.go      the gadget
 //
-// Cost: 3,911 constraints with a message of 7 elements, 1,434 of them the hash.
+// Cost: 3,908 constraints with a message of 7 elements, 1,434 of them the hash.
 //
 // Soundness of incomplete additions: adding a point to itself leaves the slope free. The accumulator starts at an
 // offset, a hashed point of which nobody knows the logarithm. Every sum is 2^i·offset + k·Key + n·G for known k and

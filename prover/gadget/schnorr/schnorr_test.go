@@ -262,27 +262,6 @@ func TestAtMost(t *testing.T) {
 	}
 }
 
-// Digits of S that are no digits would be multiples of the base point that nobody has.
-func TestWindowsAreMultiples(t *testing.T) {
-	system := compiled(t)
-	key, s := keyOf(1), Sign(secret(1), secret(2), message)
-	for name, change := range map[string]func([]*big.Int){
-		"a low bit of two":        func(out []*big.Int) { out[0].SetInt64(2) },
-		"a high bit of minus one": func(out []*big.Int) { out[31].SetInt64(-1) },
-		"another low bit":         func(out []*big.Int) { out[0].Sub(big.NewInt(1), out[0]) },
-		"another sign":            func(out []*big.Int) { out[5].Neg(out[5]) },
-		"v of another multiple":   func(out []*big.Int) { out[2].Set(out[5]) },
-		"last window's bit":       func(out []*big.Int) { out[3*windows].Sub(big.NewInt(1), out[3*windows]) },
-		"last window, no bit":     func(out []*big.Int) { out[3*windows+1].SetInt64(2) },
-	} {
-		gadgettest.Forged(t, name, system, with(key, s), solver.OverrideHint(solver.GetHintID(windowsHint), func(field *big.Int, inputs, outputs []*big.Int) error {
-			err := windowsHint(field, inputs, outputs)
-			change(outputs)
-			return err
-		}))
-	}
-}
-
 func TestCurve(t *testing.T) {
 	if !Base.IsOnCurve() || !offset.IsOnCurve() || Base.Multiply(Order) != Neutral() || offset.Multiply(Order) != Neutral() {
 		t.Error("base point or offset is not in the subgroup")

@@ -119,6 +119,13 @@ def uint64(value: object) -> int:
     raise ValueError("expected a uint64")
 
 
+def rows(value: object) -> int:
+    """A capacity: rows of a stake table, of which commitments hash every one."""
+    if 0 < uint64(value) <= MOST_VALIDATORS:
+        return uint64(value)
+    raise ValueError(f"expected 1 to {MOST_VALIDATORS} rows")
+
+
 def few(value: object) -> object:
     """Refuse what has more entries than any stake table."""
     if isinstance(value, list | dict) and len(value) > MOST_VALIDATORS:

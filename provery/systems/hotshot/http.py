@@ -129,7 +129,7 @@ class Service:
         except ValueError as error:
             raise self.unavailable(path, "redirects to a malformed URL") from error
         if not there.startswith(f"{self._origin}/"):
-            raise self.unavailable(path, f"redirects to another server, {parts.hostname}")
+            raise self.unavailable(path, f"redirects to another server, {parts.scheme}://{parts.hostname}")
         # What is sent with every request is added again; a redirect may or may not repeat it.
         return parts._replace(query="", fragment="").geturl() if self._query else there
 

@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from provery.core.errors import ProveryError
 from provery.core.ports import Deps
+from provery.systems.hotshot.amounts import WEI_PER_GWEI, amount
+from provery.systems.hotshot.errors import GasPriceTooHigh
 from provery.systems.hotshot.routes import routes
 from provery.systems.hotshot.streams import Stream, Streams
 
@@ -53,7 +55,10 @@ class HotShotIngress:
             contract = await stream.contract()
             held = await contract.held()
             fees, balance = await contract.chain.fees(), await contract.chain.balance()
-            stream.figures.money(balance, fees.base + fees.priority, stream.settings.max_gas_price)
+            price, cap = fees.base + fees.priority, stream.settings.max_gas_price
+            stream.figures.money(balance, price, cap)
+            if cap is not None and price > cap:
+                self._failed(_too_high(price, cap))
             self._trouble = ""
         except ProveryError as error:
             self._failed(error)
@@ -81,6 +86,16 @@ class HotShotIngress:
     async def close(self) -> None:
         """Close connections."""
         await self._stream.close()
+
+
+def _too_high(price: int, cap: int) -> GasPriceTooHigh:
+    """What operators know the wait by, in gwei as there."""
+    return GasPriceTooHigh(
+        "gas costs more than is allowed; proofs wait in the lane",
+        value=f"{amount(price, WEI_PER_GWEI)} gwei",
+        expected=f"at most {amount(cap, WEI_PER_GWEI)} gwei",
+        action="wait, or raise the cap",
+    )
 
 
 def from_deps(deps: Deps, stream: str, metrics: CollectorRegistry) -> HotShotIngress:

@@ -12,6 +12,11 @@ from provery.systems.hotshot.model import LightClientState
 NAN = float("nan")
 
 
+def gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
+    """A gauge by stream."""
+    return Gauge(name, text, ("stream",), registry=registry)
+
+
 class Figures:
     """The figures of one stream in one process.
 
@@ -20,45 +25,64 @@ class Figures:
     """
 
     def __init__(self, stream: str) -> None:
-        self.registry = CollectorRegistry()
-        self._stream = stream
-        self._contract_height = self._gauge("contract_height", "Height of the state that the contract holds")
-        self._contract_view = self._gauge("contract_view", "View of the state that the contract holds")
-        self._contract_epoch = self._gauge(
-            "contract_epoch", "Epoch whose stake table the contract takes signatures of; 0 before epochs"
+        self.registry = found = CollectorRegistry()
+        self._stream, self._height = stream, -1
+        self._contract_height = gauge(
+            "provery_hotshot_contract_height", "Height of the state that the contract holds", found
         )
-        self._relay_height = self._gauge("relay_height", "Height of the newest state with enough signatures")
-        self._behind = self._gauge(
-            "blocks_behind", "Blocks from the contract's state to the newest signed one"
+        self._contract_view = gauge(
+            "provery_hotshot_contract_view", "View of the state that the contract holds", found
         )
-        self._looked = self._gauge(
-            "last_look_timestamp_seconds", "When contract and relay server were last read"
+        self._contract_epoch = gauge(
+            "provery_hotshot_contract_epoch",
+            "Epoch whose stake table the contract knows; 0 before epochs",
+            found,
         )
-        self._moved = self._gauge(
-            "contract_moved_timestamp_seconds", "When the contract was first seen at its height"
+        self._moved = gauge(
+            "provery_hotshot_contract_moved_timestamp_seconds",
+            "When the contract was first seen where it is",
+            found,
         )
-        self._due = self._gauge("due_units", "States that the last look found due")
-        self._balance = self._gauge("sender_balance_wei", "What the submitting account has")
-        self._gas_price = self._gauge("gas_price_wei", "Base fee and usual tip of the next block, per gas")
-        self._gas_cap = self._gauge("gas_price_cap_wei", "What the operator allows per gas; +Inf for no cap")
+        self._relay_height = gauge(
+            "provery_hotshot_relay_height", "Height of the newest state with enough signatures", found
+        )
+        self._behind = gauge(
+            "provery_hotshot_blocks_behind",
+            "Blocks from the contract's state to the newest signed one",
+            found,
+        )
+        self._looked = gauge(
+            "provery_hotshot_last_look_timestamp_seconds",
+            "When contract and relay servers were last read",
+            found,
+        )
+        self._due = gauge("provery_hotshot_due_units", "States that the last look found due", found)
+        self._balance = gauge("provery_hotshot_sender_balance_wei", "What the submitting account has", found)
+        self._gas_price = gauge(
+            "provery_hotshot_gas_price_wei", "Base fee and usual tip of the next block, per gas", found
+        )
+        self._gas_cap = gauge(
+            "provery_hotshot_gas_price_cap_wei", "What the operator allows per gas; +Inf for no cap", found
+        )
         self._dropped = Counter(
-            "provery_hotshot_signatures_dropped",
-            "Signatures that were left out, by reason",
+            "provery_hotshot_signatures_dropped_total",
+            "Signatures that were left out: invalid, or of an unknown validator",
             ("stream", "reason"),
-            registry=self.registry,
+            registry=found,
         )
         self._failures = Counter(
-            "provery_hotshot_failures", "Failed looks and ended units, by kind of error",
-            ("stream", "kind"), registry=self.registry,
-        )  # fmt: skip
+            "provery_hotshot_failures_total",
+            "Failed looks and units that ended without landing, by class of error",
+            ("stream", "kind"),
+            registry=found,
+        )
         for reason in ("invalid", "unknown"):
             self._dropped.labels(stream, reason)
-        self._height = -1
-
-    def _gauge(self, name: str, text: str) -> Gauge:
-        found = Gauge(f"provery_hotshot_{name}", text, ("stream",), registry=self.registry)
-        found.labels(self._stream).set(NAN)
-        return found
+        for one in (
+            self._contract_height, self._contract_view, self._contract_epoch, self._moved, self._relay_height,
+            self._behind, self._looked, self._due, self._balance, self._gas_price, self._gas_cap,
+        ):  # fmt: skip
+            one.labels(stream).set(NAN)
 
     def looked(self, held: Held, newest: LightClientState | None) -> None:
         """Contract and relay servers were read."""

@@ -23,7 +23,6 @@ from provery.systems.hotshot.model import (
     StakeTableState,
     StateCertificate,
 )
-from provery.systems.hotshot.roots import FIELD
 
 STAKE_LIMIT = 2**240
 """The circuit compares sums of stakes as integers of 250 bits; no token has so many units."""
@@ -215,8 +214,3 @@ def _heavy_enough(counted: Tally, what: str) -> Tally:
 def elements(state: StakeTableState) -> Iterator[int]:
     """The four elements of a commitment, in the order of the circuit's public inputs."""
     yield from (state.bls, state.schnorr, state.amount, state.threshold)
-
-
-def is_element(value: int) -> bool:
-    """Whether a number is an element of the field."""
-    return 0 <= value < FIELD

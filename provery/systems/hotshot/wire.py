@@ -26,6 +26,7 @@ from provery.systems.hotshot.fields import (
     Uint64Field,
     few,
     load,
+    rows,
     stake,
     uint,
 )
@@ -76,7 +77,7 @@ class _Settings(_Model):
     known_nodes_with_stake: _Peers
     epoch_height: Uint64Field = 0
     epoch_start_block: Uint64Field = 0
-    stake_table_capacity: Uint64Field = DEFAULT_CAPACITY
+    stake_table_capacity: Annotated[int, BeforeValidator(rows)] = DEFAULT_CAPACITY
 
 
 class _Config(_Model):

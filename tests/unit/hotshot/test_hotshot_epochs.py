@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provery.systems.hotshot.epochs import (
@@ -48,6 +48,7 @@ def test_roots(block: int, length: int, root: bool, ge: bool) -> None:
     assert is_gt_epoch_root(block, length) == (ge and not root)
 
 
+@settings(deadline=None)
 @given(blocks, lengths)
 def test_the_functions_agree(block: int, length: int) -> None:
     epoch = epoch_from_block_number(block, length)
@@ -58,6 +59,7 @@ def test_the_functions_agree(block: int, length: int) -> None:
     assert is_ge_epoch_root(block, length) == (block >= root)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6), lengths)
 def test_an_epochs_blocks_end_five_after_its_root(epoch: int, length: int) -> None:
     last = epoch_root_height(epoch, length) + 5

@@ -241,7 +241,7 @@ ENDLESS = Reply(b" " * 4096, endless=True)
         (Reply(gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"}), "sent gzip"),
         (
             Reply(status=307, headers={"Location": "http://example.org/v1/api/state"}),
-            "another server, example.org",
+            "another server, http://example.org",
         ),
         (Reply(status=307, headers={"Location": "//example.org/"}), "another server"),
         (Reply(status=302, headers={"Location": "file:///etc/passwd"}), "another server"),

@@ -57,19 +57,20 @@ def test_rescue_gives_the_recorded_digests() -> None:
     assert rescue.permutation(rescue.EMPTY) == tuple(map(int, vectors["permutation_of_zero"]))
 
 
+@settings(deadline=None)
 @given(field_elements)
 def test_the_fast_root_is_the_plain_one_and_a_root(element: int) -> None:
     assert roots.fifth_root(element) == roots.python_root(element)
     assert pow(roots.fifth_root(element), 5, FIELD) == element
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(field_elements, max_size=9), st.integers(0, 2))
 def test_padding_tells_lengths_apart(elements: list[int], zeros: int) -> None:
     assert (rescue.crhf(elements) == rescue.crhf([*elements, *[0] * zeros])) == (zeros == 0)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(field_elements, min_size=3, max_size=9))
 def test_a_state_can_be_kept_between_blocks(elements: list[int]) -> None:
     kept = rescue.absorb(rescue.EMPTY, elements[:3])
@@ -84,7 +85,7 @@ def test_the_generator_is_of_the_subgroup_and_generates_it() -> None:
     assert schnorr.public_key(1) == schnorr.GENERATOR
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(scalars, st.lists(field_elements, max_size=7))
 def test_what_is_signed_verifies_and_nothing_else_does(secret: int, message: list[int]) -> None:
     key, signature = schnorr.public_key(secret), schnorr.sign(secret, message)
@@ -94,7 +95,7 @@ def test_what_is_signed_verifies_and_nothing_else_does(secret: int, message: lis
     assert not schnorr.verify(schnorr.public_key(secret % (schnorr.ORDER - 1) + 1), message, signature)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(scalars, scalars)
 def test_multiples_of_the_generator_add_up(a: int, b: int) -> None:
     """The table of windows, the ladder for any point and the addition agree."""
@@ -214,6 +215,7 @@ def test_tables_that_do_not_fit_are_refused() -> None:
         spec.commitment((replace(table(1)[0], stake=spec.STAKE_LIMIT),), 2)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**30), max_size=20))
 def test_less_than_a_third_is_below_the_threshold(stakes: list[int]) -> None:
     rows = tuple(replace(table(1)[0], stake=stake) for stake in stakes)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provery.core.errors import InvalidInput
@@ -88,6 +88,7 @@ def test_real_values_with_any_bit_changed_are_refused(text: str) -> None:
             PARSE_FORMAT[tag][0](f"{tag}~{again}")
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["A", "SCHNORR_SIG", "X_1"]), st.binary(max_size=100))
 def test_any_body_survives_a_round_trip(tag: str, body: bytes) -> None:
     assert tagged.decode(tag, tagged.encode(tag, body), len(body)) == body
@@ -154,16 +155,19 @@ elements = st.integers(0, FIELD - 1)
 uint64s = st.integers(0, U64_MAX)
 
 
+@settings(deadline=None)
 @given(st.builds(LightClientState, uint64s, uint64s, elements))
 def test_states_survive_a_round_trip(state: LightClientState) -> None:
     assert tagged.parse_state(tagged.format_state(state)) == state
 
 
+@settings(deadline=None)
 @given(st.builds(StakeTableState, elements, elements, elements, elements))
 def test_commitments_survive_a_round_trip(state: StakeTableState) -> None:
     assert tagged.parse_stake_state(tagged.format_stake_state(state)) == state
 
 
+@settings(deadline=None)
 @given(st.builds(Signature, st.integers(0, schnorr.ORDER - 1), elements, elements))
 def test_signatures_survive_a_round_trip(signature: Signature) -> None:
     assert tagged.parse_signature(tagged.format_signature(signature)) == signature
@@ -233,6 +237,14 @@ def test_a_network_without_epochs_has_the_largest_numbers() -> None:
     found = wire.read_config(packed(body))
     assert (found.blocks_per_epoch, found.epoch_start_block) == (U64_MAX, U64_MAX)
     assert found.stake_table_capacity == wire.DEFAULT_CAPACITY
+
+
+@pytest.mark.parametrize("capacity", [0, -1, 4097, 2**64 - 1, "200", None])
+def test_capacities_that_nobody_could_hash_are_refused(capacity: object) -> None:
+    body = recorded("v3_known_nodes_with_stake.json")
+    body["config"]["stake_table_capacity"] = capacity
+    with pytest.raises(InvalidInput, match="stake_table_capacity"):
+        wire.read_config(packed(body))
 
 
 # ------------------------------------------------------------ hostile input
@@ -317,6 +329,7 @@ json_values = st.recursive(
 CERTIFICATE_FIELDS = ["epoch", "light_client_state", "next_stake_table_state", "signatures"]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(CERTIFICATE_FIELDS), json_values)
 def test_whatever_a_field_holds_it_is_read_or_refused(name: str, value: Any) -> None:
     with suppress(InvalidInput):

@@ -22,7 +22,7 @@ import (
 var update = flag.Bool("update", false, "write the input documents again")
 
 const (
-	vectors = "../vectors/circuit/"
+	vectors = "../vectors/"
 	// network is the capacity of the recorded network's commitments.
 	network = 200
 )
@@ -101,22 +101,27 @@ func blsColumn(keys [][]byte, capacity int) string {
 	return "0x" + sum.Text(16)
 }
 
+// peer is a validator as the sequencer gives it.
+type peer struct {
+	Entry struct {
+		Key   string `json:"stake_key"`
+		Stake string `json:"stake_amount"`
+	} `json:"stake_table_entry"`
+	Key string `json:"state_ver_key"`
+}
+
 // converted makes the input documents of the recorded certificates.
 func converted(t testing.TB) (out []document) {
 	t.Helper()
 	var nodes struct {
 		Config struct {
-			Known []struct {
-				Entry struct {
-					Key string `json:"stake_key"`
-				} `json:"stake_table_entry"`
-				Key string `json:"state_ver_key"`
-			} `json:"known_nodes_with_stake"`
+			Known []peer `json:"known_nodes_with_stake"`
 		} `json:"config"`
 	}
 	readJSON(t, "v3_known_nodes_with_stake.json", &nodes)
-	var stakes map[string][]string
-	readJSON(t, "v3_stakes.json", &stakes)
+	var third []peer
+	readJSON(t, "v3_stake-table_epoch3.json", &third)
+	tables := map[int][]peer{1: nodes.Config.Known, 2: nodes.Config.Known, 3: third}
 	var pairs [][]json.RawMessage
 	readJSON(t, "v3_state-certs_epochs1-3.json", &pairs)
 
@@ -137,9 +142,9 @@ func converted(t testing.TB) (out []document) {
 		}
 		var doc document
 		var blsKeys [][]byte
-		for j, node := range nodes.Config.Known {
+		for _, node := range tables[certificate.Epoch] {
 			key := words(untag(t, "SCHNORR_VER_KEY", node.Key))
-			doc.Table = append(doc.Table, entryDocument{key[0], key[1], stakes[fmt.Sprint(certificate.Epoch)][j]})
+			doc.Table = append(doc.Table, entryDocument{key[0], key[1], node.Entry.Stake})
 			var signature *signatureDocument
 			if text, known := signed[node.Key]; known {
 				parts := words(untag(t, "SCHNORR_SIG", text))
@@ -190,7 +195,7 @@ func TestDocumentsAreThoseOfTheCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 		text = append(text, '\n')
-		name := fmt.Sprintf("%sepoch-%d.json", vectors, epochs[i])
+		name := fmt.Sprintf("%scircuit/epoch-%d.json", vectors, epochs[i])
 		if *update {
 			if err := os.WriteFile(name, text, 0o644); err != nil {
 				t.Fatal(err)
@@ -209,7 +214,7 @@ func TestDocumentsAreThoseOfTheCertificates(t *testing.T) {
 // recorded returns the text of an epoch's input document.
 func recorded(t testing.TB, epoch int) []byte {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("%sepoch-%d.json", vectors, epoch))
+	text, err := os.ReadFile(fmt.Sprintf("%scircuit/epoch-%d.json", vectors, epoch))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,22 +13,34 @@ import (
 // Capacities are the numbers of rows that circuits exist for. 200 is the networks' own; the commitments depend on it.
 var Capacities = []int{10, 100, 200}
 
-// Name is what commands call the circuit of a capacity.
-func Name(capacity int) string { return fmt.Sprintf("hotshot-state-%d", capacity) }
+// Name is what commands call the circuit of a capacity; those of PLONK end in -plonk.
+func Name(scheme circuits.Scheme, capacity int) string {
+	name := fmt.Sprintf("hotshot-state-%d", capacity)
+	if scheme == circuits.Plonk {
+		name += "-plonk"
+	}
+	return name
+}
 
-// Circuits describes every capacity for the program's commands.
+// Circuits describes every capacity under both schemes for the program's commands.
 func Circuits() (out []*circuits.Circuit) {
-	for _, capacity := range Capacities {
-		out = append(out, describe(Name(capacity), capacity))
+	for _, scheme := range []circuits.Scheme{circuits.Groth16, circuits.Plonk} {
+		for _, capacity := range Capacities {
+			out = append(out, describe(scheme, capacity))
+		}
 	}
 	return out
 }
 
-func describe(name string, capacity int) *circuits.Circuit {
+func describe(scheme circuits.Scheme, capacity int) *circuits.Circuit {
+	name, by := Name(scheme, capacity), ""
+	if scheme == circuits.Plonk {
+		by = ", by PLONK"
+	}
 	known := identities[name]
 	return &circuits.Circuit{
-		Name: name, ID: known.id, Constraints: known.constraints,
-		About: fmt.Sprintf("validators of a stake table of up to %d keys have signed a light-client state and the next table", capacity),
+		Name: name, Scheme: scheme, ID: known.id, Constraints: known.constraints,
+		About: fmt.Sprintf("validators of a stake table of up to %d keys have signed a light-client state and the next table%s", capacity, by),
 		New:   func() frontend.Circuit { return New(capacity) },
 		Assign: func(input []byte) (frontend.Circuit, circuits.Values, error) {
 			c, err := Parse(input)

@@ -37,7 +37,7 @@ type Row struct {
 // this capacity, whose keys are in the subgroup, whose stakes add up below the field's modulus (2^253) and whose
 // threshold is not zero; and what the state means: that it is newer, and which epoch's.
 //
-// Cost: bench/results/circuits.json; a row is 4,201 constraints, a signature in it 3,911.
+// Cost: bench/results/circuits.json; a row is 4,200 constraints, the signature in it 3,908.
 type State struct {
 	View          frontend.Variable `gnark:",public"`
 	Height        frontend.Variable `gnark:",public"`

@@ -4,14 +4,11 @@ import (
 	"math/big"
 	"testing"
 
-	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
-	"github.com/consensys/gnark/backend/groth16"
 	"github.com/consensys/gnark/frontend"
-	"github.com/consensys/gnark/frontend/cs/r1cs"
 
-	"provery/prover/circuits"
 	"provery/prover/gadget/gadgettest"
+	"provery/prover/gadget/rescue"
 	"provery/prover/gadget/schnorr"
 )
 
@@ -56,7 +53,7 @@ func plusOne(t *testing.T, value frontend.Variable) fr.Element {
 }
 
 // What is false of another public value has no witness. The voting table's BLS commitment is only what a proof is made
-// for, see TestPublicValuesOfAProof.
+// for, see proof_test.go.
 func TestPublicValuesAreStated(t *testing.T) {
 	system := gadgettest.Compile(t, New(small))
 	c := invented(small, 2)
@@ -132,6 +129,36 @@ func TestForgedWeight(t *testing.T) {
 	c.Entries[0].Stake = most.Add(most, big.NewInt(1))
 	c.commit(small)
 	gadgettest.Forged(t, "more than the circuit adds up", system, c.assign(small))
+}
+
+// weighed states the weight alone, so that bits can fail only there.
+type weighed struct{ State }
+
+func (c *weighed) Define(api frontend.API) error {
+	c.assertWeight(api)
+	return nil
+}
+
+func TestBitsAreBits(t *testing.T) {
+	system := gadgettest.Compile(t, &weighed{*New(small)})
+	c := invented(small, 2)
+	gadgettest.Honest(t, system, &weighed{*honest(t, c, small)})
+	for name, bits := range map[string][2]int64{"two": {2, 0}, "minus one and two": {2, -1}, "minus one": {1, -1}} {
+		c.Voting.Threshold.SetUint64(1)
+		state := c.assign(small)
+		state.Rows[3].Signed, state.Rows[2].Signed = bits[0], bits[1]
+		gadgettest.Forged(t, "a bit of "+name, system, &weighed{*state})
+	}
+}
+
+// tables states the commitments alone.
+type tables struct{ State }
+
+func (c *tables) Define(api frontend.API) error { return c.assertTable(api, rescue.New(api)) }
+
+func TestTablesAreBound(t *testing.T) {
+	system := gadgettest.Compile(t, &tables{*New(small)})
+	gadgettest.Lies(t, system, &tables{*honest(t, invented(small, 2), small)}, 24)
 }
 
 // Whoever proves knows the base point's secret, one, and forges what he can under the keys of others.
@@ -218,46 +245,4 @@ func TestRealCertificates(t *testing.T) {
 			}
 		}
 	}
-}
-
-// A finished proof must not verify for any other public value, the BLS commitment included: gnark's Groth16 takes any
-// value of a public input that no constraint has.
-func TestPublicValuesOfAProof(t *testing.T) {
-	const capacity = 5
-	system, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, New(capacity))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pk, vk, err := groth16.Setup(system)
-	if err != nil {
-		t.Fatal(err)
-	}
-	witness, err := circuits.Witness(honest(t, invented(capacity, 2), capacity), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proof, err := groth16.Prove(system, pk, witness)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range public(New(0)) {
-		state := invented(capacity, 2).public()
-		if verify(t, proof, vk, state) != nil {
-			t.Fatal("the proof does not verify")
-		}
-		value := public(state)[name]
-		*value = plusOne(t, *value)
-		if verify(t, proof, vk, state) == nil {
-			t.Errorf("the proof verifies for another %s", name)
-		}
-	}
-}
-
-func verify(t *testing.T, proof groth16.Proof, vk groth16.VerifyingKey, state *State) error {
-	t.Helper()
-	witness, err := circuits.Witness(state, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return groth16.Verify(proof, vk, witness)
 }
