@@ -31,7 +31,8 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-circuits live lint fmt protos faults bench bench-beacon lock tools-s3 rapidsnark clean
+.PHONY: help setup run test test-circuits test-hotshot demo-hotshot demo-hotshot-20 live lint fmt protos faults \
+  fuzz-contracts bench bench-beacon bench-hotshot lock tools-s3 rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,11 +121,27 @@ protos: setup ## Generate the prover network's messages again (their sources are
 faults: setup tools-s3 ## Kill every part at every stage boundary; writes bench/results/faults.json
 	$(PY) -m tests.faults $(ARGS)
 
+fuzz-contracts: setup ## Random calls to contracts against models of their rules; writes bench/results/contracts.json
+	$(PY) -m tests.contracts $(ARGS)
+
 bench: setup ## Measure; writes bench/results/latest.json
 	$(PY) -m bench $(ARGS)
 
 bench-beacon: setup ## Prove real beacon periods; sets keys up (minutes, 3 GB); adds to bench/results/latest.json
 	$(PY) -m bench beacon_circuits
+
+demo-hotshot: setup ## A HotShot network, an Ethereum node, and the prover between them (a minute)
+	$(BIN)/provery demo hotshot $(ARGS)
+
+demo-hotshot-20: setup ## The same with 100 validators for 20 epochs (15 minutes, 1 GB); writes bench/results/hotshot-demo-20.json
+	$(BIN)/provery demo hotshot --validators 100 --capacity 100 --epochs 20 --timeout 3600 \
+	  --result bench/results/hotshot-demo-20.json $(ARGS)
+
+test-hotshot: setup ## Prove and land the real certificates, at capacity 200; sets keys up (minutes, 3 GB)
+	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_hotshot_real.py $(ARGS)
+
+bench-hotshot: setup ## Prove a real HotShot state by Groth16 and PLONK; sets keys up (minutes, 4 GB); adds to latest.json
+	$(PY) -m bench hotshot_circuits
 
 test-circuits: setup ## Test the beacon circuits with their real keys, kept in .provery/circuits (minutes, 3 GB)
 	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_beacon_circuits.py $(ARGS)

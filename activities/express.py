@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from activities.memo import Memo, Where
-from provery.core.errors import ProveryError, Retry, Superseded
+from provery.core.errors import HandedBack, ProveryError, Retry, Superseded
 from provery.core.ports import Progress
 from provery.core.types import STAGES, StageInput, StageResult, UnitOutcome, UnitStatus, Work
 
@@ -38,6 +38,10 @@ class _Run:
         if self.error is not None or len(self.results) == len(stages):
             return None
         at = len(self.results)
+        if stages[at].lane:
+            # A lane tells a workflow how it ended; the unit's own has to take over here.
+            self.error, self.elsewhere = HandedBack("goes on through a lane"), True
+            return None
         return StageInput(
             unit=self.work.unit,
             plan=stages[at],

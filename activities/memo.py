@@ -103,6 +103,42 @@ class Memo:
             await self.ledger.finish([], done)
         return [c if isinstance(c, ProveryError) else by_key[c.memo_key] for c in contexts]
 
+    async def look(self, given: StageInput, progress: Progress) -> tuple[StageContext, StageResult | None]:
+        """A stage's context, and its result if it is recorded; for stages that others carry out.
+
+        Raises:
+            ProveryError: the stage's inputs are not there.
+        """
+        context = await self._context(given, progress)
+        if isinstance(context, ProveryError):
+            raise context
+        found = (await self.ledger.lookup([context.memo_key])).get(context.memo_key)
+        if found is not None and not all(await self.artifacts.exists(found.outputs)):
+            found = None
+        if found is not None and given.last:
+            await self.ledger.finish([], [given.unit])
+        return context, found
+
+    async def record(
+        self, context: StageContext, produced: StageOutput | ProveryError, where: Where, started_at: float
+    ) -> StageResult | ProveryError:
+        """Record what somebody else has made of a stage since ``started_at``, seconds since the epoch."""
+        attempt = replace(self._attempt(context, where), started_at=started_at)
+        found = await self._found([attempt])
+        if context.memo_key in found:
+            return found[context.memo_key]
+        seconds = time.time() - started_at
+        done = [context.unit] if context.given.last else []
+        if isinstance(produced, ProveryError):
+            await self.ledger.finish([self._failed(attempt, produced)])
+            result: StageResult | ProveryError = produced
+        else:
+            end = await self._succeeded(context, attempt, produced, seconds, attempt.host)
+            result = (await self.ledger.finish([end], done))[context.memo_key]
+        errors = [produced] if isinstance(produced, ProveryError) else []
+        self.metrics.computed(context.unit, context.given.plan.stage, seconds, 1, errors)
+        return result
+
     async def _context(self, given: StageInput, progress: Progress) -> StageContext | ProveryError:
         try:
             inputs = await self._inputs(given)

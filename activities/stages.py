@@ -88,9 +88,9 @@ class Stages:
             async with Heartbeat() as beat:
                 given_up.set(_given_up)
                 limits.set(limits_of([s for work in given.works for s in work.plan.stages]))
-                outcomes = await run_express(self.memo, given.works, self._where(), beat.progress)
+                outcomes = await run_express(self.memo, given.works, self.where(), beat.progress)
         except asyncio.CancelledError:
-            raise self._cancelled() from None
+            raise cancelled() from None
         except ProveryError as error:
             raise to_application_error(error) from error
         return ExpressResult(tuple(outcomes))
@@ -151,7 +151,7 @@ class Stages:
         return result
 
     async def _run(self, given: FusedInput) -> list[StageResult]:
-        where = self._where()
+        where = self.where()
         done: list[StageResult] = []
         try:
             async with Heartbeat() as beat:
@@ -164,7 +164,7 @@ class Stages:
                         raise to_application_error(result, exhausted=exhausted, done=done) from result
                     done.append(result)
         except asyncio.CancelledError:
-            raise self._cancelled() from None
+            raise cancelled() from None
         except ProveryError as error:
             raise to_application_error(error, done=done) from error
         return done
@@ -181,13 +181,8 @@ class Stages:
         )
         return failed >= given.plan.attempts
 
-    def _cancelled(self) -> BaseException:
-        """A cancel because this worker drains hands the stage back; any other cancel is the workflow's wish."""
-        if _draining():
-            return to_application_error(HandedBack("the worker is draining and gave the stage back"))
-        return asyncio.CancelledError()
-
-    def _where(self) -> Where:
+    def where(self) -> Where:
+        """Who runs the activity at hand."""
         info = activity.info()
         return Where(
             workflow_id=info.workflow_id or "",
@@ -200,6 +195,13 @@ class Stages:
             activity_id=info.activity_id,
             cancelled=lambda: "handed_back" if _draining() else "cancelled",
         )
+
+
+def cancelled() -> BaseException:
+    """A cancel because this worker drains hands the activity back; any other cancel is the workflow's wish."""
+    if _draining():
+        return to_application_error(HandedBack("the worker is draining and gave the stage back"))
+    return asyncio.CancelledError()
 
 
 def _draining() -> bool:

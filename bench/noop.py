@@ -8,6 +8,8 @@ Parameters of a unit, all optional:
 ``sleep``      ``{"prove": 1.5}``: seconds that a stage takes
 ``fail``       ``{"prove": ["InvalidWitness", 1]}``: error class, and how often (-1: always)
 ``log``        a file that gets one line per computed stage: ``<unit> <stage> <shard> <generation>``
+
+The first n looks at a stream named ``fails-<n>`` fail.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
-from provery.core.errors import ProveryError, error_classes
+from provery.core.errors import InvalidInput, ProveryError, error_classes
 from provery.core.ports import Deps, StageContext, StageOutput
 from provery.core.types import STAGES, ArtifactRef, Json, Plan, Stage, StagePlan, Unit, UnitStatus, Work
 
@@ -85,6 +87,9 @@ class NoopSystem:
 
     async def discover(self, stream: str, first: int | None, last: int | None) -> list[Work]:
         """Units ``first`` to ``last``; none without a range."""
+        self._failed[stream, "discover"] += 1
+        if stream.startswith("fails-") and self._failed[stream, "discover"] <= int(stream[6:]):
+            raise InvalidInput("the look was told to fail", value=stream)
         if first is None or last is None:
             return []
         return [noop_work(f"u{i}", stream=stream, ordinal=i) for i in range(first, last + 1)]

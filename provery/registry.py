@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from provery.core.errors import ConfigurationError
 
 SYSTEMS: dict[str, str] = {
     "beacon": "provery.systems.beacon",
+    "hotshot": "provery.systems.hotshot",
     "queue": "provery.systems.queue",
 }
 """System name → module with ``build(deps) -> System`` and, where it has one, an ingress and routes."""
@@ -52,3 +54,16 @@ def load(name: str, env: Mapping[str, str]) -> ModuleType:
             value=known[name],
             action="check the module's name and path",
         ) from error
+
+
+def part(name: str, module: str, env: Mapping[str, str]) -> ModuleType | None:
+    """Import a module of a system's slice, such as ``contracts``; None where the slice has none.
+
+    Raises:
+        ConfigurationError: no system has that name, or it cannot be imported.
+    """
+    slice_ = load(name, env).__name__
+    try:
+        return import_module(f"{slice_}.{module}") if find_spec(f"{slice_}.{module}") else None
+    except ModuleNotFoundError:  # a system of an installation's own may be a single module
+        return None

@@ -18,8 +18,9 @@ from workers.sandbox import sandbox
 from workflows.follow_stream import FollowStream
 from workflows.prove_batch import ProveBatch
 from workflows.prove_unit import ProveUnit
+from workflows.submit_lane import SubmitLane
 
-WORKFLOWS = [ProveUnit, ProveBatch, FollowStream]
+WORKFLOWS = [ProveUnit, ProveBatch, FollowStream, SubmitLane]
 
 HEARTBEAT_THROTTLE = timedelta(seconds=0.8)
 """A cancel comes back with a heartbeat, and the SDK sends no more than one per this interval."""
@@ -46,7 +47,7 @@ def make_worker(environment: Environment, spec: QueueSpec) -> Worker:
         environment.client,
         task_queue=task_queue(spec.name, environment.env),
         workflows=WORKFLOWS if spec.workflows else [],
-        activities=stages.all() if spec.activities else [],
+        activities=[*stages.all(), *environment.lanes(stages.where).all()] if spec.activities else [],
         workflow_runner=sandbox(environment.client),
         max_concurrent_activities=spec.slots or None,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +14,18 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
-from activities.memo import Memo, Rates
+from activities.lane_metrics import LaneMetrics
+from activities.lane_round import Rounds
+from activities.lanes import Lanes, submitter
+from activities.memo import Memo, Rates, Where
 from activities.metrics import StageMetrics
 from provery import registry
+from provery.chain import metrics as chain_metrics
+from provery.chain import open_chain
 from provery.client import connect
 from provery.core.errors import ConfigurationError
 from provery.core.ports import Deps, System
+from provery.core.queues import ORCHESTRATE, task_queue
 from provery.local import toolchain
 from provery.provers import build_provers
 from provery.provers.circuits import CircuitRegistry
@@ -64,6 +70,17 @@ class Environment:
         """The memoised step over this process's adapters."""
         rates = Rates(_rate(self.env, "PROVERY_CPU_HOUR_COST"), _rate(self.env, "PROVERY_GPU_HOUR_COST"))
         return Memo(self.deps.artifacts, self.ledger, self.system, rates, StageMetrics(self.metrics))
+
+    def lanes(self, where: Callable[[], Where]) -> Lanes:
+        """Activities of lanes."""
+        ledger = self.ledger.lanes
+        rounds = Rounds(ledger, submitter(self.system), self.lane_metrics)
+        return Lanes(self.memo, ledger, self.lane_metrics, task_queue(ORCHESTRATE, self.env), where, rounds)
+
+    @cached_property
+    def lane_metrics(self) -> LaneMetrics:
+        """What lanes count."""
+        return LaneMetrics(self.metrics)
 
     async def close(self) -> None:
         """End children, close connections, flush traces."""
@@ -123,10 +140,12 @@ async def build(
         env=env,
         home=home,
         statements=build_statement_provers(env, home, ledger, prover_slots),
+        open_chain=open_chain,
     )
     metrics = CollectorRegistry()
     ProcessCollector(registry=metrics)
     network_metrics.register(metrics)
+    chain_metrics.register(metrics)
     return Environment(
         client,
         ledger,

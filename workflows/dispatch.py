@@ -10,8 +10,9 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy, TypedSearchAttributes
 
 with workflow.unsafe.imports_passed_through():
-    from provery.core import stages
+    from provery.core import lane_controls, stages
     from provery.core.details import unit_details, unit_summary
+    from provery.core.lane_controls import Entered, LaneStage, Leave
     from provery.core.stages import (
         STAGE_ACTIVITIES,
         Conclusion,
@@ -90,6 +91,34 @@ def express(works: Sequence[Work]) -> workflow.ActivityHandle[ExpressResult]:
         ExpressInput(tuple(works)),
         **_options(first, first.plan.express_queue, runs, "express", what),
     )
+
+
+def enter_lane(given: LaneStage, plan: Plan) -> workflow.ActivityHandle[Entered]:
+    """Start bringing a submit stage into its lane, or asking what became of it there."""
+    name = given.given.plan.stage.value
+    work = Work(given.given.unit, plan)
+    with workflow.create_event_group(name, label=name).scope():
+        return workflow.start_activity(
+            lane_controls.enter_lane,
+            given,
+            **_options(work, given.given.plan.queue, [[given.given.plan]], name, "lane", _name(work.unit)),
+        )
+
+
+async def leave_lane(leave: Leave, plan: Plan) -> bool:
+    """Take a unit's call out of its lane; whether nothing of it can land any more."""
+    left: bool = await workflow.execute_activity(
+        lane_controls.leave_lane,
+        leave,
+        task_queue=options.task_queue("io"),
+        start_to_close_timeout=timedelta(minutes=2),
+        schedule_to_close_timeout=options.CONCLUDE_GIVE_UP,
+        heartbeat_timeout=timedelta(seconds=10),
+        retry_policy=options.RETRY,
+        summary=f"leave the lane · {leave.phase.value}",
+        priority=priority([Work(leave.unit, plan)]),
+    )
+    return left
 
 
 async def conclude(conclusion: Conclusion, plan: Plan) -> UnitStatus:

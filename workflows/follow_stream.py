@@ -7,22 +7,42 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
+from temporalio.exceptions import (
+    ActivityError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
 
 with workflow.unsafe.imports_passed_through():
     from provery.core.controls import FOLLOW_STREAM, PROVE_UNIT, FollowInput, ProveInput
     from provery.core.stages import DiscoverInput, DiscoverResult, discover
-    from provery.core.types import UnitOutcome, Work
+    from provery.core.types import UnitOutcome, UnitStatus, Work
     from workflows import dispatch, options
+
+_FAILED = UnitStatus.FAILED.value
 
 
 @workflow.defn(name=FOLLOW_STREAM)
 class FollowStream:
-    """One look at a stream: discover, start each due unit as a child, wait for them."""
+    """One look at a stream: discover, start each due unit as a child, wait for them; again where that failed."""
 
     @workflow.run
     async def run(self, given: FollowInput) -> dict[str, str]:
         """Returns each due unit's workflow id with its end, its reason, or where else it is running."""
+        for _ in range(given.retries):
+            try:
+                ends = await self._look(given)
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+            else:
+                if not any(end.startswith(_FAILED) for end in ends.values()):
+                    return ends
+            await workflow.sleep(timedelta(seconds=given.retry_s))
+        return await self._look(given)
+
+    async def _look(self, given: FollowInput) -> dict[str, str]:
         found: DiscoverResult = await workflow.execute_activity(
             discover,
             DiscoverInput(given.system, given.stream, first=given.first, last=given.last),
@@ -56,5 +76,5 @@ class FollowStream:
         except WorkflowAlreadyStartedError:
             return "running elsewhere"
         except ChildWorkflowError as error:
-            return f"failed: {error.cause}"
+            return f"{_FAILED}: {error.cause}"
         return f"{outcome.status.value}: {outcome.reason}" if outcome.reason else outcome.status.value

@@ -24,7 +24,8 @@ with workflow.unsafe.imports_passed_through():
     from provery.core.stages import Conclusion, ExpressResult, FusedInput, FusedResult
     from provery.core.types import Stage, StageInput, StagePlan, StageResult, UnitOutcome, UnitStatus, Work
     from workflows import dispatch, failures, ranges, view
-    from workflows.orders import Again, Ended, Operated
+    from workflows.in_lane import InLane
+    from workflows.orders import Again, Ended
 
 MENDS = 5
 """How often a unit may go back a stage because an artifact was gone or corrupt."""
@@ -34,7 +35,7 @@ _PROVER_KEY = SearchAttributeKey.for_keyword(SA_PROVER)
 
 
 @workflow.defn(name=PROVE_UNIT)
-class ProveUnit(Operated):
+class ProveUnit(InLane):
     """Proves one unit; id ``prove/<system>/<stream>/<key>``."""
 
     @workflow.init
@@ -80,7 +81,9 @@ class ProveUnit(Operated):
             await self._gate(stage)
             shards = self._fan_out(stage)
             try:
-                if shards:
+                if plan.lane:
+                    self._results[stage] = await self._through_lane(self._input(stage, plan))
+                elif shards:
                     await self._run_shards(stage, shards)
                 elif then := self._fused_with(stage):
                     last = then[-1] is self._plan.stages[-1]
@@ -279,7 +282,7 @@ class ProveUnit(Operated):
         shards = (len(self._shards_done), self._shards)
         rows = view.stage_rows(self._plan, self._results, self._at, status, shards)
         facts = {name: value for result in self._results.values() for name, value in result.facts.items()}
-        reason = self._reason or (self._pause_reason if self._paused else "")
+        reason = self._reason or (self._pause_reason if self._paused else "") or self._lane_reason
         return UnitProgress(self._unit, status, self._here, rows, reason, tuple(self._notes), facts)
 
     async def _gate(self, stage: Stage) -> None:

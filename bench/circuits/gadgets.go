@@ -7,6 +7,8 @@ import (
 
 	"provery/prover/gadget/bls"
 	"provery/prover/gadget/poseidon"
+	"provery/prover/gadget/rescue"
+	"provery/prover/gadget/schnorr"
 	"provery/prover/gadget/sha256"
 )
 
@@ -22,6 +24,8 @@ func gadgets() []gadget {
 	return []gadget{
 		{"sha256_64_bytes", &shaCircuit{}, true},
 		{"poseidon2_15_elements", &poseidonCircuit{In: make([]frontend.Variable, 15)}, true},
+		{"rescue_2_elements", &rescueCircuit{}, true},
+		{"schnorr_7_elements", &schnorrCircuit{}, true},
 		{"committee_commitment_32_keys", &commitCircuit{Keys: keys(32)}, true},
 		{"committee_commitment_64_keys", &commitCircuit{Keys: keys(64)}, true},
 		{"sum_of_signers_32_keys", &sumCircuit{Keys: keys(32), Bits: make([]frontend.Variable, 32)}, true},
@@ -43,6 +47,23 @@ type poseidonCircuit struct{ In []frontend.Variable }
 func (c *poseidonCircuit) Define(api frontend.API) error {
 	_, err := poseidon.Sum(api, 0, c.In...)
 	return err
+}
+
+type rescueCircuit struct{ In [2]frontend.Variable }
+
+func (c *rescueCircuit) Define(api frontend.API) error {
+	_, err := rescue.New(api).Sum(c.In[:]...)
+	return err
+}
+
+type schnorrCircuit struct {
+	Key       schnorr.PointVariable
+	Signature schnorr.SignatureVariable
+	Message   [7]frontend.Variable
+}
+
+func (c *schnorrCircuit) Define(api frontend.API) error {
+	return schnorr.Verify(api, rescue.New(api), c.Key, c.Signature, c.Message[:])
 }
 
 type commitCircuit struct{ Keys []sw_bls12381.G1Affine }

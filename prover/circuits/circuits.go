@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 
 	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark/backend/witness"
@@ -14,6 +15,7 @@ import (
 	"github.com/consensys/gnark/debug"
 	"github.com/consensys/gnark/frontend"
 	"github.com/consensys/gnark/frontend/cs/r1cs"
+	"github.com/consensys/gnark/frontend/cs/scs"
 	"github.com/consensys/gnark/logger"
 
 	"provery/prover/fault"
@@ -24,9 +26,28 @@ func init() { logger.Disable() } // it writes to standard output, which belongs 
 // Values are a proof's public values by name, as 0x and hexadecimal digits.
 type Values map[string]string
 
-// Circuit is one statement, proved by Groth16 over BN254.
+// Scheme is a proof system, over BN254.
+type Scheme int
+
+const (
+	// Groth16 has the shortest proofs and the fastest prover, and needs a ceremony for each circuit.
+	Groth16 Scheme = iota
+	// Plonk needs no ceremony of its own: one universal SRS, package srs, serves every circuit that is not too large.
+	Plonk
+)
+
+func (s Scheme) String() string {
+	if s == Plonk {
+		return "plonk"
+	}
+	return "groth16"
+}
+
+// Circuit is one statement, to be proved by one scheme.
 type Circuit struct {
 	Name string
+	// Scheme is the proof system; the same statement under two schemes is two circuits.
+	Scheme Scheme
 	// About says in one line what a proof shows.
 	About string
 	// ID is the SHA-256 of the compiled constraint system, see Compile. It names the circuit's keys, so that no
@@ -45,20 +66,38 @@ type Circuit struct {
 
 // Compiled is a constraint system with its serial form.
 type Compiled struct {
+	// System is that of a Groth16 circuit, Sparse that of a PLONK one; the other is nil.
 	System *cs.R1CS
+	Sparse *cs.SparseR1CS
 	Bytes  []byte
 	ID     string
+}
+
+// Constraints is how many constraints, or gates, there are.
+func (c *Compiled) Constraints() int {
+	if c.Sparse != nil {
+		return c.Sparse.GetNbConstraints()
+	}
+	return c.System.GetNbConstraints()
 }
 
 // Compile builds a circuit's constraint system. The outcome depends on the circuit and on gnark's version only: names
 // of source files and line numbers, which gnark records for its error messages, are left out.
 func Compile(c *Circuit) (*Compiled, error) {
-	built, err := frontend.Compile(ecc.BN254.ScalarField(), r1cs.NewBuilder, c.New(), frontend.IgnoreUnconstrainedInputs())
+	var builder frontend.NewBuilder = r1cs.NewBuilder
+	if c.Scheme == Plonk {
+		builder = scs.NewBuilder
+	}
+	built, err := frontend.Compile(ecc.BN254.ScalarField(), builder, c.New(), frontend.IgnoreUnconstrainedInputs())
 	if err != nil {
 		return nil, fault.New(fault.Internal, "circuit %s does not compile: %s", c.Name, fault.Shorten(err.Error(), 300))
 	}
-	system := built.(*cs.R1CS)
+	system := built.(*cs.R1CS) // gnark has one type for both
 	system.DebugInfo, system.SymbolTable, system.MDebug = nil, debug.NewSymbolTable(), map[int]int{}
+	compiled := &Compiled{System: system}
+	if c.Scheme == Plonk {
+		compiled = &Compiled{Sparse: system}
+	}
 	var buffer bytes.Buffer
 	if _, err := system.WriteTo(&buffer); err != nil {
 		return nil, err
@@ -68,21 +107,32 @@ func Compile(c *Circuit) (*Compiled, error) {
 	if c.ID != "" && c.ID != id {
 		return nil, fault.New(fault.InvalidKey, "circuit %s compiles to %s, expected %s; its recorded id must be renewed: go run ./bench/circuits", c.Name, id, c.ID)
 	}
-	return &Compiled{system, buffer.Bytes(), id}, nil
+	compiled.Bytes, compiled.ID = buffer.Bytes(), id
+	return compiled, nil
 }
 
-// Read decodes a constraint system that Compile has made.
-func Read(text []byte) (system *cs.R1CS, err error) {
+// Read decodes the constraint system of a Groth16 circuit that Compile has made.
+func Read(text []byte) (*cs.R1CS, error) {
+	system := new(cs.R1CS)
+	return system, read(system, text)
+}
+
+// ReadSparse decodes the constraint system of a PLONK circuit that Compile has made.
+func ReadSparse(text []byte) (*cs.SparseR1CS, error) {
+	system := new(cs.SparseR1CS)
+	return system, read(system, text)
+}
+
+func read(into io.ReaderFrom, text []byte) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fault.New(fault.CorruptArtifact, "constraint system cannot be read: %s", fault.Shorten(fmt.Sprint(r), 200))
 		}
 	}()
-	system = new(cs.R1CS)
-	if _, err := system.ReadFrom(bytes.NewReader(text)); err != nil {
-		return nil, fault.New(fault.CorruptArtifact, "constraint system cannot be read: %s", fault.Shorten(err.Error(), 200))
+	if _, err := into.ReadFrom(bytes.NewReader(text)); err != nil {
+		return fault.New(fault.CorruptArtifact, "constraint system cannot be read: %s", fault.Shorten(err.Error(), 200))
 	}
-	return system, nil
+	return nil
 }
 
 // Witness turns an assignment into gnark's form; public leaves the secret part out.

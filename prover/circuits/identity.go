@@ -1,4 +1,7 @@
 package circuits
 
-// selfTestID is the SHA-256 of the compiled constraint system, checked whenever it is compiled.
-const selfTestID = "c6adfb51ebe1e50220205cd331348fc01b59c78ae21e4fd9cd8a657a97f7a636"
+// The SHA-256 of the compiled constraint systems, checked whenever they are compiled.
+const (
+	selfTestID      = "c6adfb51ebe1e50220205cd331348fc01b59c78ae21e4fd9cd8a657a97f7a636"
+	selfTestPlonkID = "edcbbd9fd49dcc0ae4b514d89aa1dda311b578a0477e15319dc42432fdb178e0"
+)

@@ -35,11 +35,19 @@ func SelfTest() *Circuit {
 		Public: func(values Values) (frontend.Circuit, error) {
 			y, ok := new(big.Int).SetString(strings.TrimPrefix(values["y"], "0x"), 16)
 			if !ok || len(values) != 1 || y.Sign() < 0 || y.Cmp(fr.Modulus()) >= 0 || hexadecimal(y) != values["y"] {
-				return nil, fault.New(fault.InvalidInput, "public values of self-test are %v, expected y in hexadecimal, below the field's modulus", values)
+				return nil, fault.New(fault.InvalidInput, "public values of the self-test are %v, expected y in hexadecimal, below the field's modulus", values)
 			}
 			return &selfTest{Y: y}, nil
 		},
 	}
+}
+
+// SelfTestPlonk describes `self-test-plonk`: the same statement, input and public value, proved by PLONK.
+func SelfTestPlonk() *Circuit {
+	c := SelfTest()
+	c.Name, c.Scheme, c.ID, c.Constraints = "self-test-plonk", Plonk, selfTestPlonkID, 85
+	c.About += ", by PLONK"
+	return c
 }
 
 func assignSelfTest(input []byte) (frontend.Circuit, Values, error) {

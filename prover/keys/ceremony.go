@@ -16,6 +16,7 @@ import (
 
 	"provery/prover/binfile"
 	"provery/prover/circuits"
+	"provery/prover/depot"
 	"provery/prover/fault"
 	"provery/prover/pace"
 )
@@ -55,6 +56,9 @@ const (
 
 // InitCeremony starts a ceremony for a circuit in an empty directory.
 func InitCeremony(c *circuits.Circuit, dir string) (*CeremonyState, error) {
+	if c.Scheme != circuits.Groth16 {
+		return nil, fault.New(fault.InvalidInput, "circuit %s is proved by %s, which takes an SRS instead of a ceremony: `srs import`", c.Name, c.Scheme)
+	}
 	compiled, err := circuits.Compile(c)
 	if err != nil {
 		return nil, err
@@ -259,7 +263,7 @@ func (t *ceremony) makeKeys(beacon []byte, store Store) (manifest *Manifest, err
 		return nil, fault.New(fault.Internal, "the ceremony made a %T and a %T", pk, vk)
 	}
 	provenance := Provenance{Kind: Ceremony, Contributions: t.State.Contributions, Beacons: t.State.Beacons}
-	err = store.locked(t.State.CircuitID, func() { t.tell("wait", 0.9) }, func(dir string) error {
+	err = depot.Locked(store.circuit(t.State.CircuitID), func() { t.tell("wait", 0.9) }, func(dir string) error {
 		t.tell("install", 0.95)
 		if err := writeKey(filepath.Join(dir, fileProving), t.State.CircuitID, proving); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"provery/prover/circuits"
+	"provery/prover/depot"
 )
 
 func quiet(string, float64) {}
@@ -137,14 +138,14 @@ func TestBrokenCeremoniesAreRefused(t *testing.T) {
 func rewrite(t *testing.T, dir, name string, text []byte) {
 	t.Helper()
 	path := filepath.Join(dir, name)
-	before, err := describe(path)
+	before, err := depot.Describe(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	after, _ := describe(path)
+	after, _ := depot.Describe(path)
 	state := filepath.Join(dir, ceremonyFile)
 	record, _ := os.ReadFile(state)
 	if err := os.WriteFile(state, []byte(strings.Replace(string(record), before.SHA256, after.SHA256, 1)), 0o644); err != nil {

@@ -2,19 +2,18 @@ package keys
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"io"
 	"os"
 
+	"provery/prover/depot"
 	"provery/prover/fault"
+	"provery/prover/srs"
 )
 
 // Kinds of set-up.
 const (
-	Development = "development"
-	Ceremony    = "ceremony"
+	Development = srs.Development
+	Ceremony    = srs.Ceremony
 )
 
 // warning goes with every key that one party has made.
@@ -23,10 +22,12 @@ const warning = "INSECURE development key: whoever made it can forge proofs"
 // Manifest says what a set-up's files are. It is the sidecar of the verifying key: whether the key may be trusted is
 // not to be seen from the key itself.
 type Manifest struct {
-	Format      int             `json:"format"`
-	Circuit     string          `json:"circuit"`
-	CircuitID   string          `json:"circuit_id"`
-	SetupID     string          `json:"setup_id"`
+	Format    int    `json:"format"`
+	Circuit   string `json:"circuit"`
+	CircuitID string `json:"circuit_id"`
+	SetupID   string `json:"setup_id"`
+	// Scheme is empty for Groth16.
+	Scheme      string          `json:"scheme,omitempty"`
 	Constraints int             `json:"constraints"`
 	Setup       Provenance      `json:"setup"`
 	Files       map[string]File `json:"files"`
@@ -41,6 +42,10 @@ type Provenance struct {
 	// Contributions are those of a ceremony, both phases in order, with the beacons that ended the phases.
 	Contributions []Contribution `json:"contributions,omitempty"`
 	Beacons       []string       `json:"beacons,omitempty"`
+	// SRS is the id of the structured reference string that a PLONK key is made with, Source the SHA-256 of the file
+	// that it was imported from. Kind, Insecure and Warning are then the SRS's.
+	SRS    string `json:"srs,omitempty"`
+	Source string `json:"source_sha256,omitempty"`
 }
 
 // Contribution is one step of a ceremony.
@@ -51,10 +56,7 @@ type Contribution struct {
 }
 
 // File is a file's length and SHA-256.
-type File struct {
-	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256"`
-}
+type File = depot.File
 
 // development is the provenance of a key made by Generate.
 func development() Provenance {
@@ -75,16 +77,4 @@ func parseManifest(path string) (*Manifest, error) {
 		return nil, fault.New(fault.InvalidKey, "%s has format %d, expected 1", path, m.Format)
 	}
 	return m, nil
-}
-
-// describe measures a file and hashes it.
-func describe(path string) (File, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return File{}, err
-	}
-	defer file.Close()
-	hash := sha256.New()
-	size, err := io.Copy(hash, file)
-	return File{size, hex.EncodeToString(hash.Sum(nil))}, err
 }

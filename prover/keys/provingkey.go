@@ -3,13 +3,9 @@
 package keys
 
 import (
-	"bytes"
-	"encoding/binary"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
-	"syscall"
-	"unsafe"
+	"io/fs"
 
 	"github.com/consensys/gnark-crypto/ecc"
 	"github.com/consensys/gnark-crypto/ecc/bn254"
@@ -19,28 +15,18 @@ import (
 	cs "github.com/consensys/gnark/constraint/bn254"
 
 	"provery/prover/fault"
+	"provery/prover/mapfile"
 )
 
-// A file pk starts with magic, the length of a JSON header as four little-endian bytes, and the header. Sections begin
-// at multiples of pageBytes and hold points as they lie in memory: coordinates in Montgomery form, limbs little-endian.
-const (
-	magic       = "PRVPK\x00\x00\x01"
-	headerBytes = 16 << 10
-	pageBytes   = 4096
-)
+// magic starts a file pk, see package mapfile.
+const magic = "PRVPK\x00\x00\x01"
 
 type header struct {
-	CircuitID   string    `json:"circuit_id"`
-	Domain      uint64    `json:"domain"`
-	Wires       int       `json:"wires"`
-	Commitments int       `json:"commitments"`
-	Sections    []section `json:"sections"`
-}
-
-type section struct {
-	Name   string `json:"name"`
-	Offset int64  `json:"offset"`
-	Bytes  int64  `json:"bytes"`
+	CircuitID   string `json:"circuit_id"`
+	Domain      uint64 `json:"domain"`
+	Wires       int    `json:"wires"`
+	Commitments int    `json:"commitments"`
+	mapfile.Table
 }
 
 // Names of sections; those of commitments have the commitment's number behind them.
@@ -57,55 +43,8 @@ const (
 	sectionSigma     = "sigma"
 )
 
-// keyWriter writes a proving key section by section, so that it need never be in memory as a whole.
-type keyWriter struct {
-	file   *os.File
-	header header
-	offset int64
-}
-
-func newKeyWriter(path, circuitID string, domain uint64, wires, commitments int) (*keyWriter, error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	return &keyWriter{file, header{CircuitID: circuitID, Domain: domain, Wires: wires, Commitments: commitments}, headerBytes}, nil
-}
-
-func (w *keyWriter) begin(name string) {
-	w.offset = (w.offset + pageBytes - 1) / pageBytes * pageBytes
-	w.header.Sections = append(w.header.Sections, section{Name: name, Offset: w.offset})
-}
-
-func (w *keyWriter) append(data []byte) error {
-	n, err := w.file.WriteAt(data, w.offset)
-	w.offset += int64(n)
-	w.header.Sections[len(w.header.Sections)-1].Bytes += int64(n)
-	return err
-}
-
-func (w *keyWriter) section(name string, data []byte) error {
-	w.begin(name)
-	return w.append(data)
-}
-
-func (w *keyWriter) close() error {
-	defer w.file.Close()
-	text, err := json.Marshal(w.header)
-	if err != nil {
-		return err
-	}
-	head := append(binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(text))), text...)
-	if len(head) > headerBytes {
-		return fault.New(fault.Unsupported, "a circuit with %d commitments: its key has too many sections", w.header.Commitments)
-	}
-	if _, err := w.file.WriteAt(head, 0); err != nil {
-		return err
-	}
-	if err := w.file.Truncate(w.offset); err != nil {
-		return err
-	}
-	return w.file.Sync()
+func newKeyWriter(path, circuitID string, domain uint64, wires, commitments int) (*mapfile.Writer, error) {
+	return mapfile.Create(path, magic, &header{CircuitID: circuitID, Domain: domain, Wires: wires, Commitments: commitments})
 }
 
 // ProvingKey is a key whose points lie in a file that is mapped into memory. Close unmaps it: the key must not be used
@@ -118,11 +57,11 @@ type ProvingKey struct {
 	B                    []bn254.G2Affine
 	InfinityA, InfinityB []bool
 	Commitments          []pedersen.ProvingKey
-	mapped               []byte
+	mapped               *mapfile.File
 }
 
 // Close gives the mapping back.
-func (k *ProvingKey) Close() error { return syscall.Munmap(k.mapped) }
+func (k *ProvingKey) Close() error { return k.mapped.Close() }
 
 // ProvingKey maps the key of a set-up. Its points are not checked: every proof made with it is verified.
 func (s Store) ProvingKey(m *Manifest, system *cs.R1CS) (key *ProvingKey, err error) {
@@ -130,42 +69,31 @@ func (s Store) ProvingKey(m *Manifest, system *cs.R1CS) (key *ProvingKey, err er
 	foreign := func(format string, arguments ...any) error {
 		return fault.New(fault.InvalidKey, "%s is not the proving key of circuit %.12s: %s", path, m.CircuitID, fmt.Sprintf(format, arguments...))
 	}
-	if *(*byte)(unsafe.Pointer(&[]uint16{1}[0])) != 1 {
-		return nil, fault.New(fault.Unsupported, "proving keys work on little-endian machines only")
-	}
-	file, err := os.Open(path)
+	head := header{}
+	file, err := mapfile.Map(path, m.Files[fileProving].Bytes, magic, &head)
 	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := syscall.Mmap(int(file.Fd()), 0, int(m.Files[fileProving].Bytes), syscall.PROT_READ, syscall.MAP_SHARED)
-	if err != nil {
-		return nil, fault.New(fault.Resource, "%s cannot be mapped into memory: %v", path, err)
+		return nil, foreignUnlessFault(err, foreign)
 	}
 	defer func() {
 		if err != nil {
-			_ = syscall.Munmap(data)
+			_ = file.Close()
 		}
 	}()
-	head, sections, err := readHeader(data)
-	if err != nil {
-		return nil, foreign("%v", err)
-	}
 	wires := wiresOf(system)
 	commitments := system.CommitmentInfo.(constraint.Groth16Commitments)
 	if head.CircuitID != m.CircuitID || head.Wires != wires || head.Commitments != len(commitments) {
 		return nil, foreign("it is of circuit %.12s with %d wires", head.CircuitID, head.Wires)
 	}
 	domain := domainOf(system)
-	key = &ProvingKey{mapped: data}
-	key.InfinityA, key.InfinityB = flags(sections[sectionInfinityA]), flags(sections[sectionInfinityB])
-	fixed1, fixed2 := points[bn254.G1Affine](sections[sectionFixed1]), points[bn254.G2Affine](sections[sectionFixed2])
-	key.A, key.K = points[bn254.G1Affine](sections[sectionA]), points[bn254.G1Affine](sections[sectionK])
-	key.Z, key.B = points[bn254.G1Affine](sections[sectionZ]), points[bn254.G2Affine](sections[sectionB2])
+	key = &ProvingKey{mapped: file}
+	key.InfinityA, key.InfinityB = flags(file.Section(sectionInfinityA)), flags(file.Section(sectionInfinityB))
+	fixed1, fixed2 := mapfile.View[bn254.G1Affine](file.Section(sectionFixed1)), mapfile.View[bn254.G2Affine](file.Section(sectionFixed2))
+	key.A, key.K = mapfile.View[bn254.G1Affine](file.Section(sectionA)), mapfile.View[bn254.G1Affine](file.Section(sectionK))
+	key.Z, key.B = mapfile.View[bn254.G1Affine](file.Section(sectionZ)), mapfile.View[bn254.G2Affine](file.Section(sectionB2))
 	private := wires - system.GetNbPublicVariables() - len(commitments)
 	for i := range commitments {
-		one := pedersen.ProvingKey{Basis: points[bn254.G1Affine](sections[numbered(sectionBasis, i)]),
-			BasisExpSigma: points[bn254.G1Affine](sections[numbered(sectionSigma, i)])}
+		one := pedersen.ProvingKey{Basis: mapfile.View[bn254.G1Affine](file.Section(numbered(sectionBasis, i))),
+			BasisExpSigma: mapfile.View[bn254.G1Affine](file.Section(numbered(sectionSigma, i)))}
 		if n := len(commitments[i].PrivateCommitted); len(one.Basis) != n || len(one.BasisExpSigma) != n {
 			return nil, foreign("commitment %d has %d points, expected %d", i, len(one.Basis), n)
 		}
@@ -181,28 +109,14 @@ func (s Store) ProvingKey(m *Manifest, system *cs.R1CS) (key *ProvingKey, err er
 	return key, nil
 }
 
-func readHeader(data []byte) (head header, sections map[string][]byte, err error) {
-	if len(data) < headerBytes || string(data[:len(magic)]) != magic {
-		return head, nil, fmt.Errorf("it does not start as a proving key does")
+// foreignUnlessFault names the file in an error that does not tell on its own what went wrong.
+func foreignUnlessFault(err error, foreign func(format string, arguments ...any) error) error {
+	var known *fault.Error
+	var system *fs.PathError
+	if errors.As(err, &known) || errors.As(err, &system) {
+		return err
 	}
-	length := binary.LittleEndian.Uint32(data[len(magic):])
-	start := uint32(len(magic) + 4)
-	if length > headerBytes-start {
-		return head, nil, fmt.Errorf("its header has %d bytes", length)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data[start : start+length]))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&head); err != nil {
-		return head, nil, fmt.Errorf("its header is damaged: %s", fault.Shorten(err.Error(), 100))
-	}
-	sections = map[string][]byte{}
-	for _, s := range head.Sections {
-		if s.Offset < headerBytes || s.Offset%pageBytes != 0 || s.Bytes < 0 || s.Bytes > int64(len(data)) || s.Offset > int64(len(data))-s.Bytes {
-			return head, nil, fmt.Errorf("its section %q lies outside", fault.Shorten(s.Name, 20))
-		}
-		sections[s.Name] = data[s.Offset : s.Offset+s.Bytes]
-	}
-	return head, sections, nil
+	return foreign("%v", err)
 }
 
 // domainOf is the size of the domain that the constraints are interpolated on.
@@ -213,24 +127,6 @@ func wiresOf(system *cs.R1CS) int {
 }
 
 func numbered(name string, i int) string { return fmt.Sprint(name, i) }
-
-// memory returns the bytes of points.
-func memory[P bn254.G1Affine | bn254.G2Affine](points []P) []byte {
-	if len(points) == 0 {
-		return nil
-	}
-	return unsafe.Slice((*byte)(unsafe.Pointer(&points[0])), len(points)*int(unsafe.Sizeof(points[0])))
-}
-
-// points sees bytes as points; a wrong length gives none.
-func points[P bn254.G1Affine | bn254.G2Affine](data []byte) []P {
-	var p P
-	size := int(unsafe.Sizeof(p))
-	if len(data) == 0 || len(data)%size != 0 {
-		return nil
-	}
-	return unsafe.Slice((*P)(unsafe.Pointer(&data[0])), len(data)/size)
-}
 
 // flags copies bytes into truth values.
 func flags(data []byte) []bool {
@@ -271,20 +167,20 @@ func writeKey(path, circuitID string, key *groth16.ProvingKey) error {
 		data []byte
 	}
 	parts := []part{
-		{sectionFixed1, memory([]bn254.G1Affine{key.G1.Alpha})},
-		{sectionFixed2, memory([]bn254.G2Affine{key.G2.Beta, key.G2.Delta})},
+		{sectionFixed1, mapfile.Bytes([]bn254.G1Affine{key.G1.Alpha})},
+		{sectionFixed2, mapfile.Bytes([]bn254.G2Affine{key.G2.Beta, key.G2.Delta})},
 		{sectionInfinityA, flagBytes(key.InfinityA)}, {sectionInfinityB, flagBytes(key.InfinityB)},
-		{sectionA, memory(key.G1.A)}, {sectionZ, memory(key.G1.Z)},
-		{sectionK, memory(key.G1.K)}, {sectionB2, memory(key.G2.B)},
+		{sectionA, mapfile.Bytes(key.G1.A)}, {sectionZ, mapfile.Bytes(key.G1.Z)},
+		{sectionK, mapfile.Bytes(key.G1.K)}, {sectionB2, mapfile.Bytes(key.G2.B)},
 	}
 	for i, one := range key.CommitmentKeys {
-		parts = append(parts, part{numbered(sectionBasis, i), memory(one.Basis)}, part{numbered(sectionSigma, i), memory(one.BasisExpSigma)})
+		parts = append(parts, part{numbered(sectionBasis, i), mapfile.Bytes(one.Basis)}, part{numbered(sectionSigma, i), mapfile.Bytes(one.BasisExpSigma)})
 	}
 	for _, p := range parts {
-		if err := w.section(p.name, p.data); err != nil {
-			w.file.Close()
+		if err := w.Section(p.name, p.data); err != nil {
+			w.Abandon()
 			return err
 		}
 	}
-	return w.close()
+	return w.Close()
 }

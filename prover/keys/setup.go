@@ -15,8 +15,11 @@ import (
 	cs "github.com/consensys/gnark/constraint/bn254"
 
 	"provery/prover/circuits"
+	"provery/prover/depot"
+	"provery/prover/mapfile"
 	"provery/prover/msm"
 	"provery/prover/pace"
+	"provery/prover/srs"
 )
 
 // steps are those of Generate, with the seconds that a million constraints take on two cores.
@@ -56,7 +59,7 @@ func (s Store) Generate(c *circuits.Circuit, threads int, tell pace.Tell) (m *Ma
 		}
 		id = compiled.ID
 	}
-	err = s.locked(id, func() { tell("wait", 0) }, func(dir string) error {
+	err = depot.Locked(s.circuit(id), func() { tell("wait", 0) }, func(dir string) error {
 		if m, err = s.Current(id); m != nil || err != nil {
 			return err
 		}
@@ -85,7 +88,7 @@ func writeVerifyingKey(path string, vk *groth16.VerifyingKey) error {
 	if _, err := vk.WriteRawTo(&text); err != nil {
 		return err
 	}
-	return writeSynced(path, text.Bytes())
+	return depot.WriteSynced(path, text.Bytes())
 }
 
 // toxic are the secrets of a set-up.
@@ -114,7 +117,7 @@ func draw(secret *fr.Element) error {
 
 // generator writes the multiples of generators that a proving key consists of.
 type generator struct {
-	*keyWriter
+	*mapfile.Writer
 	threads     int
 	done, total int
 	pace        *pace.Pace
@@ -140,8 +143,8 @@ func generate(compiled *circuits.Compiled, path string, threads int, p *pace.Pac
 	if err != nil {
 		return nil, err
 	}
-	defer w.file.Close()
-	g := &generator{keyWriter: w, threads: threads, pace: p, total: len(a) + g2Weight*len(b) + int(domain.Cardinality) + len(k.private)}
+	defer w.Abandon()
+	g := &generator{Writer: w, threads: threads, pace: p, total: len(a) + g2Weight*len(b) + int(domain.Cardinality) + len(k.private)}
 	for _, committed := range k.committed {
 		g.total += 2 * len(committed)
 	}
@@ -159,8 +162,8 @@ func generate(compiled *circuits.Compiled, path string, threads int, p *pace.Pac
 	for _, part := range []struct {
 		name string
 		data []byte
-	}{{sectionFixed1, memory(fixed1[:1])}, {sectionFixed2, memory(fixed2[:2])}, {sectionInfinityA, flagBytes(infinityA)}, {sectionInfinityB, flagBytes(infinityB)}} {
-		if err := w.section(part.name, part.data); err != nil {
+	}{{sectionFixed1, mapfile.Bytes(fixed1[:1])}, {sectionFixed2, mapfile.Bytes(fixed2[:2])}, {sectionInfinityA, flagBytes(infinityA)}, {sectionInfinityB, flagBytes(infinityB)}} {
+		if err := w.Section(part.name, part.data); err != nil {
 			return nil, err
 		}
 	}
@@ -182,7 +185,7 @@ func generate(compiled *circuits.Compiled, path string, threads int, p *pace.Pac
 	if err := g.commitments(vk, k.committed); err != nil {
 		return nil, err
 	}
-	if err := w.close(); err != nil {
+	if err := w.Close(); err != nil {
 		return nil, err
 	}
 	return vk, vk.Precompute()
@@ -227,22 +230,22 @@ func (g *generator) g1(name string, count int, scalar func(i int) fr.Element) er
 			value := scalar(lo + i)
 			part[i] = value.Bits()
 		}
-		return memory(msm.MultiplyG1(base, part, g.threads))
+		return mapfile.Bytes(msm.MultiplyG1(base, part, g.threads))
 	})
 }
 
 func (g *generator) g2(name string, values []fr.Element) error {
 	_, _, _, base := bn254.Generators()
 	return g.write(name, len(values), g2Weight, func(lo, hi int) []byte {
-		return memory(msm.MultiplyG2(base, scalars(values[lo:hi]), g.threads))
+		return mapfile.Bytes(msm.MultiplyG2(base, scalars(values[lo:hi]), g.threads))
 	})
 }
 
 func (g *generator) write(name string, count, weight int, multiply func(lo, hi int) []byte) error {
-	g.begin(name)
+	g.Begin(name)
 	for lo := 0; lo < count; lo += chunk {
 		hi := min(lo+chunk, count)
-		if err := g.append(multiply(lo, hi)); err != nil {
+		if err := g.Append(multiply(lo, hi)); err != nil {
 			return err
 		}
 		g.done += weight * (hi - lo)
@@ -307,20 +310,7 @@ func vanishing(domain *fft.Domain, secrets *toxic) func(i int) fr.Element {
 func evaluate(system *cs.R1CS, domain *fft.Domain, tau *fr.Element) (a, b, c []fr.Element) {
 	wires := wiresOf(system)
 	a, b, c = make([]fr.Element, wires), make([]fr.Element, wires), make([]fr.Element, wires)
-	// Lᵢ(τ) = ωⁱ·(τⁿ−1)/(n·(τ−ωⁱ))
-	count := system.GetNbConstraints()
-	lagrange, root, one := make([]fr.Element, count), fr.One(), fr.One()
-	for i := range lagrange {
-		lagrange[i].Sub(tau, &root)
-		root.Mul(&root, &domain.Generator)
-	}
-	lagrange = fr.BatchInvert(lagrange)
-	var factor fr.Element
-	factor.Exp(*tau, new(big.Int).SetUint64(domain.Cardinality)).Sub(&factor, &one).Mul(&factor, &domain.CardinalityInv)
-	for i := range lagrange {
-		lagrange[i].Mul(&lagrange[i], &factor)
-		factor.Mul(&factor, &domain.Generator)
-	}
+	lagrange := srs.LagrangeAt(domain, tau, system.GetNbConstraints())
 	add := func(to []fr.Element, terms constraint.LinearExpression, value *fr.Element) {
 		for _, term := range terms {
 			var product fr.Element

@@ -8,11 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"provery/prover/binfile"
 	"provery/prover/circuits"
+	"provery/prover/depot"
 	"provery/prover/fault"
 )
 
@@ -22,8 +21,6 @@ const (
 	fileProving  = "pk"
 	fileVerify   = "vk"
 	fileManifest = "manifest.json"
-	fileCurrent  = "current"
-	unfinished   = ".unfinished-"
 )
 
 // Store is a directory of keys.
@@ -32,23 +29,16 @@ type Store struct{ Dir string }
 // Current returns the manifest of the set-up in use, or nil where there is none: one whose directory somebody has
 // removed, as a damaged one's should be, is none.
 func (s Store) Current(circuitID string) (*Manifest, error) {
-	text, err := os.ReadFile(filepath.Join(s.Dir, circuitID, fileCurrent))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	setupID, found, err := depot.Current(s.circuit(circuitID))
+	if err != nil || !found {
 		return nil, err
-	}
-	setupID := strings.TrimSpace(string(text))
-	if _, err := os.Stat(s.dir(circuitID, setupID)); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
 	}
 	return s.Manifest(circuitID, setupID)
 }
 
 // Manifest returns the manifest of one set-up, after looking at the sizes of the files it names.
 func (s Store) Manifest(circuitID, setupID string) (*Manifest, error) {
-	if !isDigest(circuitID) || !isDigest(setupID) {
+	if !depot.IsDigest(circuitID) || !depot.IsDigest(setupID) {
 		return nil, fault.New(fault.InvalidKey, "set-up %q of circuit %q: ids have 64 hexadecimal digits", fault.Shorten(setupID, 80), fault.Shorten(circuitID, 80))
 	}
 	dir := s.dir(circuitID, setupID)
@@ -92,13 +82,13 @@ func (s Store) Find(c *circuits.Circuit, setupID string) (*Manifest, error) {
 
 // Setups lists a circuit's usable set-ups.
 func (s Store) Setups(circuitID string) ([]*Manifest, error) {
-	entries, err := os.ReadDir(filepath.Join(s.Dir, circuitID))
+	entries, err := os.ReadDir(s.circuit(circuitID))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	var found []*Manifest
 	for _, entry := range entries {
-		if entry.IsDir() && isDigest(entry.Name()) {
+		if entry.IsDir() && depot.IsDigest(entry.Name()) {
 			if m, err := s.Manifest(circuitID, entry.Name()); err == nil {
 				found = append(found, m)
 			}
@@ -112,18 +102,15 @@ func (s Store) Use(circuitID, setupID string) error {
 	if _, err := s.Manifest(circuitID, setupID); err != nil {
 		return err
 	}
-	dir := filepath.Join(s.Dir, circuitID)
-	// an empty file after a power failure would be taken for a damaged store
-	if _, err := binfile.WriteSynced(filepath.Join(dir, fileCurrent), strings.NewReader(setupID+"\n")); err != nil {
-		return err
-	}
-	return sync(dir)
+	return depot.Use(s.circuit(circuitID), setupID)
 }
 
 // Path is where a set-up's file is.
 func (s Store) Path(m *Manifest, name string) string {
 	return filepath.Join(s.dir(m.CircuitID, m.SetupID), name)
 }
+
+func (s Store) circuit(circuitID string) string { return filepath.Join(s.Dir, circuitID) }
 
 func (s Store) dir(circuitID, setupID string) string {
 	return filepath.Join(s.Dir, circuitID, setupID)
@@ -143,10 +130,10 @@ func (s Store) Read(m *Manifest, name string) ([]byte, error) {
 	return text, nil
 }
 
-// Audit hashes all files of a set-up.
+// Audit hashes all files of a set-up, and those of its SRS.
 func (s Store) Audit(m *Manifest) error {
 	for _, name := range []string{fileSystem, fileVerify, fileProving} {
-		got, err := describe(s.Path(m, name))
+		got, err := depot.Describe(s.Path(m, name))
 		if err != nil {
 			return err
 		}
@@ -154,7 +141,10 @@ func (s Store) Audit(m *Manifest) error {
 			return damaged(s.Path(m, name), got.SHA256, m.Files[name].SHA256)
 		}
 	}
-	return nil
+	if m.Setup.SRS == "" {
+		return nil
+	}
+	return s.auditSRS(m)
 }
 
 func damaged(path, got, expected string) error {
@@ -163,13 +153,16 @@ func damaged(path, got, expected string) error {
 
 // install completes a set-up whose files pk and vk lie in the unfinished directory dir, and makes it the current one.
 func (s Store) install(dir string, c *circuits.Circuit, compiled *circuits.Compiled, provenance Provenance) (*Manifest, error) {
-	if err := writeSynced(filepath.Join(dir, fileSystem), compiled.Bytes); err != nil {
+	if err := depot.WriteSynced(filepath.Join(dir, fileSystem), compiled.Bytes); err != nil {
 		return nil, err
 	}
-	m := &Manifest{Format: 1, Circuit: c.Name, CircuitID: compiled.ID, Constraints: compiled.System.GetNbConstraints(),
+	m := &Manifest{Format: 1, Circuit: c.Name, CircuitID: compiled.ID, Constraints: compiled.Constraints(),
 		Setup: provenance, Files: map[string]File{}, CreatedAt: time.Now().UTC().Format(time.RFC3339)}
+	if c.Scheme != circuits.Groth16 {
+		m.Scheme = c.Scheme.String()
+	}
 	for _, name := range []string{fileSystem, fileProving, fileVerify} {
-		file, err := describe(filepath.Join(dir, name))
+		file, err := depot.Describe(filepath.Join(dir, name))
 		if err != nil {
 			return nil, err
 		}
@@ -180,10 +173,10 @@ func (s Store) install(dir string, c *circuits.Circuit, compiled *circuits.Compi
 	if err != nil {
 		return nil, err
 	}
-	if err := writeSynced(filepath.Join(dir, fileManifest), append(text, '\n')); err != nil {
+	if err := depot.WriteSynced(filepath.Join(dir, fileManifest), append(text, '\n')); err != nil {
 		return nil, err
 	}
-	if err := sync(dir); err != nil {
+	if err := depot.Sync(dir); err != nil {
 		return nil, err
 	}
 	// a ceremony that was interrupted while its keys were put into use makes the same ones again
@@ -193,31 +186,4 @@ func (s Store) install(dir string, c *circuits.Circuit, compiled *circuits.Compi
 		return nil, err
 	}
 	return m, s.Use(m.CircuitID, m.SetupID)
-}
-
-func writeSynced(path string, text []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if _, err := file.Write(text); err != nil {
-		return err
-	}
-	return file.Sync()
-}
-
-// sync makes names in a directory durable.
-func sync(dir string) error {
-	file, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return file.Sync()
-}
-
-func isDigest(text string) bool {
-	raw, err := hex.DecodeString(text)
-	return err == nil && len(raw) == sha256.Size && text == strings.ToLower(text)
 }

@@ -6,12 +6,14 @@ import (
 
 	"provery/prover/circuits"
 	beacon "provery/provery/systems/beacon/circuit"
+	hotshot "provery/provery/systems/hotshot/circuit"
 )
 
 // Circuits describes every circuit.
 func Circuits() []*circuits.Circuit {
 	return slices.Concat(
-		[]*circuits.Circuit{circuits.SelfTest()},
+		[]*circuits.Circuit{circuits.SelfTest(), circuits.SelfTestPlonk()},
 		beacon.Circuits(),
+		hotshot.Circuits(),
 	)
 }

@@ -74,7 +74,8 @@ type usage struct {
 // operations are what serve announces.
 var operations = []string{"ping", "inspect", "load", "witness", "prove", "verify", "cancel",
 	"circuit_list", "circuit_setup", "circuit_check", "circuit_prove", "circuit_verify",
-	"circuit_export", "circuit_use", "circuit_audit", "ceremony_init", "ceremony_contribute", "ceremony_verify", "ceremony_seal"}
+	"circuit_export", "circuit_use", "circuit_audit", "ceremony_init", "ceremony_contribute", "ceremony_verify", "ceremony_seal",
+	"srs_list", "srs_import", "srs_make", "srs_use", "srs_audit"}
 
 // perform does one request and returns its result.
 func (e *Engine) perform(ctx context.Context, r *request, report progress) (result any, err error) {
@@ -83,7 +84,7 @@ func (e *Engine) perform(ctx context.Context, r *request, report progress) (resu
 		return usage{cpuSeconds(false) - cpu, time.Since(start).Seconds(), peakRSSBytes()}
 	}
 	err = guarded(func() error {
-		if strings.HasPrefix(r.Op, "circuit_") || strings.HasPrefix(r.Op, "ceremony_") {
+		if strings.HasPrefix(r.Op, "circuit_") || strings.HasPrefix(r.Op, "ceremony_") || strings.HasPrefix(r.Op, "srs_") {
 			result, err = e.circuit(r, report, used)
 			return err
 		}
@@ -175,13 +176,17 @@ func (e *Engine) circuit(r *request, report progress, used func() usage) (any, e
 		result, err := r.Ceremony(e.options.Circuits, step, tell)
 		return answer{result, used()}, err
 	}
-	c, err := circuits.Find(e.options.Circuits, r.Circuit)
-	if err != nil {
-		return nil, err
-	}
 	order := r.Order
 	if order.Threads <= 0 {
 		order.Threads = e.options.Threads
+	}
+	if verb, is := strings.CutPrefix(r.Op, "srs_"); is {
+		result, err := order.Strings(verb, tell)
+		return answer{result, used()}, err
+	}
+	c, err := circuits.Find(e.options.Circuits, r.Circuit)
+	if err != nil {
+		return nil, err
 	}
 	var result any
 	switch r.Op {

@@ -111,7 +111,7 @@ func TestPublicFilesHaveOneMeaning(t *testing.T) {
 func TestPublicNumbersHaveOneForm(t *testing.T) {
 	r := selfTest(t)
 	r.prove()
-	vk, err := readVerifyingKey(r.read(r.file("vk")))
+	vk, err := readVerifyingKey(r.circuit.Scheme, r.read(r.file("vk")))
 	if err != nil {
 		t.Fatal(err)
 	}

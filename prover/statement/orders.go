@@ -28,14 +28,20 @@ type Order struct {
 	Dir    string `json:"dir"`
 	Name   string `json:"name"`
 	Beacon string `json:"beacon"`
-	// Secure refuses keys that are marked insecure.
+	// Secure refuses keys, and SRSs, that are marked insecure.
 	Secure bool `json:"secure"`
+	// SRS is the id of one, File a powers-of-tau file, Digest that file's, Power the exponent of the largest domain.
+	SRS    string `json:"srs"`
+	File   string `json:"file"`
+	Digest string `json:"digest"`
+	Power  int    `json:"power"`
 }
 
 // Listed is a circuit and what is known of its keys.
 type Listed struct {
 	Circuit     string `json:"circuit"`
 	CircuitID   string `json:"circuit_id"`
+	Scheme      string `json:"scheme"`
 	About       string `json:"about"`
 	Constraints int    `json:"constraints"`
 	// Current is the id of the set-up in use, and of its verifying key; empty without keys.
@@ -52,7 +58,7 @@ func List(all []*circuits.Circuit, order *Order) []Listed {
 		if order.Circuit != "" && order.Circuit != c.Name {
 			continue
 		}
-		one := Listed{Circuit: c.Name, CircuitID: c.ID, About: c.About, Constraints: c.Constraints, Setups: []*keys.Manifest{}}
+		one := Listed{Circuit: c.Name, CircuitID: c.ID, Scheme: c.Scheme.String(), About: c.About, Constraints: c.Constraints, Setups: []*keys.Manifest{}}
 		if order.Keys != "" {
 			store := keys.Store{Dir: order.Keys}
 			found, err := store.Setups(c.ID)
@@ -72,9 +78,23 @@ func List(all []*circuits.Circuit, order *Order) []Listed {
 	return out
 }
 
-// SetUp makes development keys unless there are keys already.
+// SetUp makes keys unless there are keys already: development keys of a Groth16 circuit, those of a PLONK circuit with
+// the SRS named or in use.
 func (o *Order) SetUp(c *circuits.Circuit, progress pace.Tell) (any, error) {
-	manifest, made, err := keys.Store{Dir: o.Keys}.Generate(c, o.Threads, progress)
+	store := keys.Store{Dir: o.Keys}
+	var manifest *keys.Manifest
+	var made bool
+	var err error
+	switch {
+	case c.Scheme == circuits.Plonk:
+		manifest, made, err = store.Derive(c, keys.Choice{SRS: o.SRS, Secure: o.Secure}, o.Threads, progress)
+	case o.SRS != "":
+		err = fault.New(fault.InvalidInput, "circuit %s is proved by %s, which takes no SRS", c.Name, c.Scheme)
+	case o.Secure:
+		_, manifest, err = o.allowed(c)
+	default:
+		manifest, made, err = store.Generate(c, o.Threads, progress)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +220,7 @@ func (o *Order) ExportVerifier(c *circuits.Circuit) (*Exported, error) {
 	if err != nil {
 		return nil, err
 	}
-	contract, err := solidityOf(manifest, text)
+	contract, err := solidityOf(c.Scheme, manifest, text)
 	if err != nil {
 		return nil, err
 	}

@@ -166,8 +166,7 @@ func (p *prover) quotient(solution *cs.R1CSSolution) []fr.Element {
 
 // sum computes Σ kᵢ·Pᵢ for scalars in normal form.
 func (p *prover) sum(points []bn254.G1Affine, scalars []fr.Element) bn254.G1Jac {
-	plan, _ := msm.Choose(msm.Load{G1: len(points), G1Tables: 1}, 0)
-	return msm.ViewG1(points, all(len(points)), plan).Sum(msm.Cut(scalars, plan.Width), p.threads)
+	return msm.SumG1(points, scalars, p.threads)
 }
 
 // normalise brings values into normal form, in place. Those of points at infinity, where points are given, become zero.
@@ -212,14 +211,6 @@ func (p *prover) assemble(a *bn254.G1Jac, b *bn254.G2Jac, c *bn254.G1Jac) error 
 	p.proof.Bs.FromJacobian(b)
 	p.proof.Krs.FromJacobian(c)
 	return nil
-}
-
-func all(n int) []uint32 {
-	out := make([]uint32, n)
-	for i := range out {
-		out[i] = uint32(i)
-	}
-	return out
 }
 
 // present lists the places of those that are false.

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"fmt"
 
+	"provery/prover/circuits"
 	"provery/prover/keys"
 )
 
 // solidityOf writes the verifier contract of a key, headed by where the key comes from.
-func solidityOf(manifest *keys.Manifest, key []byte) ([]byte, error) {
-	vk, err := readVerifyingKey(key)
+func solidityOf(scheme circuits.Scheme, manifest *keys.Manifest, key []byte) ([]byte, error) {
+	vk, err := readVerifyingKey(scheme, key)
 	if err != nil {
 		return nil, err
 	}
@@ -17,7 +18,11 @@ func solidityOf(manifest *keys.Manifest, key []byte) ([]byte, error) {
 	if err := vk.ExportSolidity(&contract); err != nil {
 		return nil, err
 	}
-	head := fmt.Sprintf("// Circuit %s, %s\n// Verifying key %s (%s)\n", manifest.Circuit, manifest.CircuitID, manifest.SetupID, manifest.Setup.Kind)
+	origin := manifest.Setup.Kind
+	if manifest.Setup.SRS != "" {
+		origin += ", SRS " + manifest.Setup.SRS
+	}
+	head := fmt.Sprintf("// Circuit %s, %s\n// Verifying key %s (%s)\n", manifest.Circuit, manifest.CircuitID, manifest.SetupID, origin)
 	if manifest.Setup.Insecure {
 		head += "// " + manifest.Setup.Warning + "\n"
 	}

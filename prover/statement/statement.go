@@ -6,16 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"runtime/debug"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
-	"github.com/consensys/gnark/backend"
-	bn254groth16 "github.com/consensys/gnark/backend/groth16/bn254"
-	"github.com/consensys/gnark/backend/solidity"
-	"github.com/consensys/gnark/constraint"
-	cs "github.com/consensys/gnark/constraint/bn254"
 	"github.com/consensys/gnark/frontend"
 
 	"provery/prover/binfile"
@@ -32,8 +28,8 @@ const maxInputBytes = 16 << 20
 // peak, at 50 2.2 GB and no more time.
 const gcPercent = 50
 
-// steps are those of a proof, with the seconds that a million constraints take on two cores.
-var steps = []pace.Step{
+// groth16Steps are those of a proof, with the seconds that a million constraints take on two cores.
+var groth16Steps = []pace.Step{
 	pace.Usual("load", "load", 0.4),
 	pace.Usual("solve", "solve", 1.5),
 	pace.Usual("quotient", "prove", 4.5),
@@ -48,6 +44,8 @@ var steps = []pace.Step{
 type Public struct {
 	Circuit   string `json:"circuit"`
 	CircuitID string `json:"circuit_id"`
+	// Scheme is empty for Groth16.
+	Scheme string `json:"scheme,omitempty"`
 	// VerifyingKey is the SHA-256 of the verifying key, and the id of its set-up.
 	VerifyingKey string          `json:"verifying_key"`
 	Values       circuits.Values `json:"public"`
@@ -89,51 +87,44 @@ func (o *Order) Prove(c *circuits.Circuit, progress pace.Tell) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	vk, err := verifyingKey(store, manifest)
+	text, err := store.Read(manifest, "vk")
 	if err != nil {
 		return nil, err
 	}
-	p := pace.New(progress, pace.Scale(steps, manifest.Constraints))
-	defer p.Stop()
-	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
-
-	p.Begin("load")
-	system, err := readSystem(store, manifest)
+	vk, err := readVerifyingKey(c.Scheme, text)
 	if err != nil {
 		return nil, err
 	}
-	key, err := store.ProvingKey(manifest, system)
-	if err != nil {
-		return nil, err
-	}
-	defer key.Close()
 	witness, err := circuits.Witness(assignment, false)
 	if err != nil {
 		return nil, err
 	}
-	maker := &prover{system: system, key: key, commitments: system.CommitmentInfo.(constraint.Groth16Commitments), threads: o.Threads, begin: p.Begin}
-	proof, err := maker.prove(witness)
+	p := pace.New(progress, pace.Scale(stepsOf(c.Scheme), manifest.Constraints))
+	defer p.Stop()
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	p.Begin("load")
+	file, err := vk.prove(&job{store, manifest, witness, o.Threads, p.Begin})
+	var known *fault.Error
+	if err != nil && (!errors.As(err, &known) || known.Kind == fault.Internal) {
+		return nil, blame(store, manifest, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	p.Begin("verify")
-	public := Public{c.Name, manifest.CircuitID, manifest.SetupID, values}
-	file := encodeProof(proof)
+	public := Public{Circuit: c.Name, CircuitID: manifest.CircuitID, Scheme: manifest.Scheme, VerifyingKey: manifest.SetupID, Values: values}
 	if err := verify(c, vk, file, values); err != nil {
-		if damage := store.Audit(manifest); damage != nil {
-			return nil, damage
-		}
-		return nil, fault.New(fault.Internal, "the proof made does not verify: %v", err)
+		return nil, blame(store, manifest, fault.New(fault.Internal, "the proof made does not verify: %v", err))
 	}
 	return o.write(&Made{Public: public, Setup: manifest.Setup.Kind, Insecure: manifest.Setup.Insecure, Steps: p.Stop()}, file)
 }
 
-func readSystem(store keys.Store, manifest *keys.Manifest) (*cs.R1CS, error) {
-	text, err := store.Read(manifest, "cs")
-	if err != nil {
-		return nil, err
+// blame finds the damage in a key's files that a failure comes from, if that is what it comes from.
+func blame(store keys.Store, manifest *keys.Manifest, err error) error {
+	if damage := store.Audit(manifest); damage != nil {
+		return damage
 	}
-	return circuits.Read(text)
+	return err
 }
 
 func (o *Order) write(made *Made, proof []byte) (*Made, error) {
@@ -150,27 +141,7 @@ func (o *Order) write(made *Made, proof []byte) (*Made, error) {
 	return made, err
 }
 
-func verifyingKey(store keys.Store, manifest *keys.Manifest) (*bn254groth16.VerifyingKey, error) {
-	text, err := store.Read(manifest, "vk")
-	if err != nil {
-		return nil, err
-	}
-	return readVerifyingKey(text)
-}
-
-func readVerifyingKey(text []byte) (*bn254groth16.VerifyingKey, error) {
-	vk, reader := new(bn254groth16.VerifyingKey), bytes.NewReader(text)
-	if _, err := vk.ReadFrom(reader); err != nil || reader.Len() != 0 {
-		return nil, fault.New(fault.InvalidKey, "the verifying key is damaged: %v", err)
-	}
-	return vk, nil
-}
-
-func verify(c *circuits.Circuit, vk *bn254groth16.VerifyingKey, file []byte, values circuits.Values) error {
-	proof, err := decodeProof(file, len(vk.CommitmentKeys))
-	if err != nil {
-		return err
-	}
+func verify(c *circuits.Circuit, vk verifyingKey, file []byte, values circuits.Values) error {
 	assignment, err := c.Public(values)
 	if err != nil {
 		return fault.New(fault.InvalidProof, "%v", err)
@@ -180,13 +151,10 @@ func verify(c *circuits.Circuit, vk *bn254groth16.VerifyingKey, file []byte, val
 		return err
 	}
 	vector, ok := witness.Vector().(fr.Vector)
-	if !ok || len(vector)+len(vk.CommitmentKeys) != vk.NbPublicWitness() {
-		return fault.New(fault.InvalidKey, "the verifying key takes %d public inputs, circuit %s has %d", vk.NbPublicWitness()-len(vk.CommitmentKeys), c.Name, len(vector))
+	if !ok || len(vector) != vk.inputs() {
+		return fault.New(fault.InvalidKey, "the verifying key takes %d public inputs, circuit %s has %d", vk.inputs(), c.Name, len(vector))
 	}
-	if err := bn254groth16.Verify(proof, vk, vector, solidity.WithVerifierTargetSolidityVerifier(backend.GROTH16)); err != nil {
-		return fault.New(fault.InvalidProof, "the proof does not hold for its public values")
-	}
-	return nil
+	return vk.verify(file, vector)
 }
 
 // Verify checks a proof and its public values against a verifying key given as bytes. Where input is not empty, the
@@ -205,11 +173,11 @@ func Verify(c *circuits.Circuit, key []byte, proofPath, publicPath, input string
 		return nil, err
 	}
 	digest := sha256.Sum256(key)
-	if id := hex.EncodeToString(digest[:]); public.VerifyingKey != id || public.CircuitID != c.ID || public.Circuit != c.Name {
+	if id := hex.EncodeToString(digest[:]); public.VerifyingKey != id || public.CircuitID != c.ID || public.Circuit != c.Name || public.Scheme != schemeName(c.Scheme) {
 		return nil, fault.New(fault.InvalidProof, "the proof is for key %.16s of circuit %.80s (%.16s), expected key %.16s of circuit %s (%.16s)",
 			public.VerifyingKey, public.Circuit, public.CircuitID, id, c.Name, c.ID)
 	}
-	vk, err := readVerifyingKey(key)
+	vk, err := readVerifyingKey(c.Scheme, key)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +207,7 @@ func readPublic(text []byte) (*Public, error) {
 		return nil, err
 	}
 	if again, err := json.Marshal(public); err != nil || !bytes.Equal(again, given.Bytes()) {
-		return nil, fault.New(fault.InvalidProof, "public values are not in their form: expected circuit, circuit_id, verifying_key and public, once each and in this order")
+		return nil, fault.New(fault.InvalidProof, "public values are not in their form: expected circuit, circuit_id, scheme unless it is groth16, verifying_key and public, once each and in this order")
 	}
 	return public, nil
 }

@@ -137,7 +137,7 @@ func TestEachByteOfAProofCounts(t *testing.T) {
 	r := selfTest(t)
 	r.prove()
 	key, values := r.read(r.file("vk")), circuits.Values{"y": "0x23"}
-	vk, err := readVerifyingKey(key)
+	vk, err := readVerifyingKey(r.circuit.Scheme, key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,8 +93,8 @@ def import_(
 def list_(json_: JsonOption = False) -> None:
     """List every version of every circuit, newest first, and the circuits of statements with their keys.
 
-    JSON: {"circuits": [{as for `circuits add`}], "statements": [{"name", "circuit_id", "about", "constraints",
-    "key": digest of the verifying key in use or "", "kind", "insecure", "problem", "setups": [digest]}]}
+    JSON: {"circuits": [{as for `circuits add`}], "statements": [{"name", "circuit_id", "scheme", "about",
+    "constraints", "key": digest of the verifying key in use or "", "kind", "insecure", "problem", "setups": [digest]}]}
     """
 
     async def go(session: Session) -> tuple[list[dict[str, Json]], list[StatementCircuit], str]:

@@ -13,7 +13,19 @@ from typer import rich_utils
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from provery.cli import circuits, explain, local, orders, prove, schedules, storage, units
+from provery.cli import (
+    circuits,
+    contracts,
+    demo,
+    explain,
+    hotshot,
+    local,
+    orders,
+    prove,
+    schedules,
+    storage,
+    units,
+)
 from provery.cli.failures import error_object, exit_code, usage_object
 from provery.cli.output import emit, say
 from provery.core.errors import ProveryError
@@ -97,6 +109,9 @@ for _name, _command in _PLAIN.items():
 for _name, _command in {"worker": local.worker, "bench": local.bench}.items():
     app.command(_name, context_settings=local.PASS_ON)(_command)
 app.add_typer(circuits.app, name="circuits")
+app.add_typer(contracts.app, name="contracts")
+app.add_typer(demo.app, name="demo")
+app.add_typer(hotshot.app, name="hotshot")
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(storage.ledger, name="ledger")
 app.add_typer(storage.artifacts, name="artifacts")

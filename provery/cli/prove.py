@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from provery.chain import open_chain
 from provery.cli import equivalents
+from provery.cli.due import Look, repeated
 from provery.cli.options import JsonOption, PrintTemporal, StreamArgument
 from provery.cli.output import console, emit, outcome_object, say, table
+from provery.cli.schedules import look_again
 from provery.cli.session import Session, run
 from provery.client import Provery, Started, parse_stream, ui_link
 from provery.core.errors import ConfigurationError, InvalidInput
@@ -37,37 +42,61 @@ def prove(
     stream: StreamArgument,
     request: RequestOption = "",
     set_: SetOption = [],  # noqa: B006 - typer copies it
+    retries: Annotated[
+        int | None,
+        typer.Option(min=0, help="Without a request: how often what failed is tried again."),
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the outcome.")] = True,
     json_: JsonOption = False,
     print_temporal: PrintTemporal = False,
 ) -> None:
     """Prove what a request asks for; the same request again attaches or answers from the record.
 
+    Without a request, a stream whose source says what is due has that proved, once, and failures tried again.
+
     JSON: {"units": [{"unit", "how": "started|attached|recorded", "workflow_id", "run_id", "ui", "outcome":
     {"unit", "status", "stage", "reason", "error_kind", "outputs": [artifact], "facts"} | null}]}
     """
-    requests = read_requests(request, set_)
+    system, name = parse_stream(stream)
+    find_due = None if request or set_ else getattr(load(system, os.environ), "due", None)
+    requests = [] if find_due is not None else read_requests(request, set_)
 
-    async def go(session: Session) -> list[UnitOutcome]:
+    async def look(session: Session) -> Look:
         # Before the works: what they need, keys for one, may take minutes to make.
         engine = await session.engine()
-        works = await works_for(session, stream, requests)
+        if find_due is None:
+            works = await works_for(session, stream, requests)
+        else:
+            works = list(await find_due(name, deps_of(session)))
         started = await engine.start(works)
         if print_temporal:
             for work in works:
                 equivalents.show(*equivalents.for_start(session.env, work))
         if not json_:
             _announce(session, started)
-        outcomes = await _outcomes(engine, works, started) if wait else []
-        if json_:
-            emit({"units": [_object(session, s, _of(outcomes, s)) for s in started]})
-        elif outcomes:
-            rows = [(o.unit.removeprefix("prove/"), o.status.value, o.stage, o.reason) for o in outcomes]
-            console().print(table("", ("unit", "status", "stage", "reason"), rows))
-        return outcomes
+        return Look(started, await _outcomes(engine, works, started) if wait else [])
 
-    bad = [o for o in run(go) if o.status is not UnitStatus.DONE]
-    if bad:
+    async def go(session: Session) -> Look:
+        if find_due is None:
+            found = await look(session)
+        else:
+            again = look_again(system, name)
+            again = again if retries is None else replace(again, retries=retries)
+            found = await repeated(lambda: look(session), again)
+        if json_:
+            emit({"units": [_object(session, s, _of(found.outcomes, s)) for s in found.started]})
+        elif found.outcomes:
+            rows = [
+                (o.unit.removeprefix("prove/"), o.status.value, o.stage, o.reason) for o in found.outcomes
+            ]
+            console().print(table("", ("unit", "status", "stage", "reason"), rows))
+        elif not found.started:
+            say("nothing is due")
+        return found
+
+    # Where nobody asked for a unit by name, one that somebody else has landed is as good as done.
+    fine = {UnitStatus.DONE, UnitStatus.SKIPPED} if find_due is not None else {UnitStatus.DONE}
+    if any(o.status not in fine for o in run(go).outcomes):
         raise typer.Exit(UNIT_FAILED)
 
 
@@ -189,6 +218,22 @@ def _field(text: str) -> tuple[str, Json]:
     return name, value if large else parsed
 
 
+def deps_of(session: Session) -> Deps:
+    """What a system gets to make units with."""
+    ledger = session.ledger()
+    return Deps(
+        artifacts=session.store(),
+        ledger=ledger,
+        catalog=ledger.catalog,
+        circuits=session.circuits(),
+        provers={},
+        env=session.env,
+        home=session.home,
+        statements=session.statements(),
+        open_chain=open_chain,
+    )
+
+
 async def works_for(session: Session, stream: str, requests: list[dict[str, Json]]) -> list[Work]:
     """Let the stream's system make units of requests.
 
@@ -205,17 +250,7 @@ async def works_for(session: Session, stream: str, requests: list[dict[str, Json
             value=system,
             action=f"`provery schedule create {stream} --every 10m` follows it",
         )
-    ledger = session.ledger()
-    deps = Deps(
-        artifacts=session.store(),
-        ledger=ledger,
-        catalog=ledger.catalog,
-        circuits=session.circuits(),
-        provers={},
-        env=session.env,
-        home=session.home,
-        statements=session.statements(),
-    )
+    deps = deps_of(session)
     works: list[Work] = []
     for one in requests:
         made = make(name, one, deps)

@@ -16,7 +16,7 @@ from provery.cli.output import console, emit, jsonable, say, table
 from provery.cli.session import Session, run
 from provery.client import Schedules, ScheduleView, parse_stream, temporal_command, ui_base, ui_link
 from provery.client.schedules import CATCHUP_WINDOW
-from provery.core.controls import FOLLOW_STREAM, FollowInput
+from provery.core.controls import FOLLOW_STREAM, NEVER_AGAIN, Again, FollowInput
 from provery.core.errors import InvalidInput
 from provery.core.exits import UNIT_FAILED
 from provery.core.queues import ORCHESTRATE, task_queue
@@ -78,6 +78,7 @@ def create(
     """
     system, name = parse_stream(stream)
     every = every or ("" if cron else usual(system, name))
+    again = look_again(system, name)
 
     async def make(schedules: Schedules, system: str, name: str) -> None:
         await schedules.create(
@@ -89,6 +90,7 @@ def create(
             jitter=duration(jitter) if jitter else None,
             paused=paused,
             note=note,
+            again=again,
         )
 
     spec: dict[str, object] = (
@@ -101,7 +103,9 @@ def create(
         "workflow_id": f"follow/{system}/{name}",
         "type": FOLLOW_STREAM,
         "task_queue": task_queue(ORCHESTRATE, os.environ),
-        "input": jsonable(FollowInput(system, name, parallel=parallel)),
+        "input": jsonable(
+            FollowInput(system, name, parallel=parallel, retries=again.retries, retry_s=again.wait_s)
+        ),
     }
     _act(f"{system}/{name}", "create", make, "followed", json_, print_temporal, **flags)
 
@@ -275,6 +279,12 @@ def usual(system: str, stream: str) -> str:
     """The time between looks that a system's own settings ask for; empty where it has none."""
     asked = getattr(load(system, os.environ), "look_every_s", None)
     return f"{round(asked(stream, os.environ))}s" if asked is not None else ""
+
+
+def look_again(system: str, stream: str) -> Again:
+    """How a system's own settings have a look repeated that failed; never where it does not say."""
+    asked = getattr(load(system, os.environ), "look_again", None)
+    return asked(stream, os.environ) if asked is not None else NEVER_AGAIN
 
 
 async def _nothing() -> None:

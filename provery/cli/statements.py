@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from provery.cli import srs
 from provery.cli.options import JsonOption
 from provery.cli.output import console, emit, say, table
 from provery.cli.progress import bar
 from provery.cli.session import Session, run
 from provery.core.errors import InvalidKey
 from provery.core.types import Json
-from provery.provers.statement_keys import CEREMONY_HINT, StatementCircuit, find
+from provery.provers.statement_keys import CEREMONY_HINT, PLONK, StatementCircuit, find
 
 ceremony = typer.Typer(
     help="Make keys that are secure if one of several contributors is honest.", no_args_is_help=True
@@ -26,20 +27,30 @@ SetupOption = Annotated[
 DirArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The ceremony's directory.")]
 
 
-def setup(name: NameArgument, json_: JsonOption = False) -> None:
-    """Make an INSECURE development key for a statement's circuit, unless it has keys; a minute or two.
+def setup(
+    name: NameArgument,
+    string: Annotated[
+        str, typer.Option("--srs", help="For PLONK: id of the SRS to use, instead of the one in use.")
+    ] = "",
+    json_: JsonOption = False,
+) -> None:
+    """Make a key for a statement's circuit, unless it has keys; a minute or two.
 
-    JSON: {"keys": {"circuit", "circuit_id", "setup_id", "constraints", "setup": {"kind", "insecure", …},
-    "files": {file: {"bytes", "sha256"}}, "created_at"}, "made": true if they were made now}
+    For Groth16 it is an INSECURE development key. For PLONK it is as good as the SRS that it is made with, see
+    `circuits srs`; without any, a development SRS is made.
+
+    JSON: {"keys": {"circuit", "circuit_id", "setup_id", "scheme": "plonk" unless it is groth16, "constraints",
+    "setup": {"kind", "insecure", …}, "files": {file: {"bytes", "sha256"}}, "created_at"}, "made": true if they were
+    made now}
     """
 
     async def go(session: Session) -> tuple[Mapping[str, Json], bool]:
         native = session.native()
         known = find(await native.circuits(), name)
-        if native.policy.secure and not known.current:
+        if native.policy.secure and not known.current and known.scheme != PLONK:
             raise InvalidKey("production makes no development keys", value=name, action=CEREMONY_HINT)
         with bar(f"set-up of {name}", quiet=json_) as progress:
-            return await native.setup(name, progress)
+            return await native.setup(name, progress, string)
 
     keys, made = run(go)
     if json_:
@@ -192,8 +203,8 @@ def records(circuits: list[StatementCircuit]) -> list[dict[str, Json]]:
     """The same for programs."""
     return [
         {
-            "name": c.name, "circuit_id": c.id, "about": c.about, "constraints": c.constraints, "key": c.current,
-            "kind": c.kind, "insecure": c.insecure, "problem": c.problem,
+            "name": c.name, "circuit_id": c.id, "scheme": c.scheme, "about": c.about, "constraints": c.constraints,
+            "key": c.current, "kind": c.kind, "insecure": c.insecure, "problem": c.problem,
             "setups": [str(m.get("setup_id")) for m in c.setups],
         }
         for c in circuits
@@ -215,3 +226,4 @@ def register(app: typer.Typer) -> None:
     app.command("audit")(audit)
     app.command("export-verifier")(export_verifier)
     app.add_typer(ceremony, name="ceremony")
+    app.add_typer(srs.app, name="srs")

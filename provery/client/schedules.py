@@ -30,7 +30,7 @@ from temporalio.common import (
 
 from provery.client.connection import NotFound, translated
 from provery.client.links import schedule_link
-from provery.core.controls import FOLLOW_STREAM, FollowInput
+from provery.core.controls import FOLLOW_STREAM, NEVER_AGAIN, Again, FollowInput
 from provery.core.errors import InvalidInput
 from provery.core.queues import ORCHESTRATE, task_queue
 from provery.core.visibility import stream_attributes
@@ -82,6 +82,7 @@ class Schedules:
         paused: bool = False,
         note: str = "",
         replace: bool = False,
+        again: Again = NEVER_AGAIN,
     ) -> str:
         """Follow a stream; returns the schedule's id.
 
@@ -95,6 +96,7 @@ class Schedules:
             paused: Create it paused.
             note: Why it is as it is, for people.
             replace: Change the schedule that is there; whether it is paused, and why, stays as an operator left it.
+            again: How a look that failed is repeated.
 
         Raises:
             InvalidInput: neither or both of interval and cron, or the stream is followed already.
@@ -105,7 +107,7 @@ class Schedules:
             raise InvalidInput("a schedule's interval is too short", value=every, expected="at least 1 s")
         name = schedule_id(system, stream)
         schedule = Schedule(
-            action=self._action(system, stream, parallel),
+            action=self._action(system, stream, parallel, again),
             spec=ScheduleSpec(
                 intervals=[ScheduleIntervalSpec(every=every)] if every is not None else [],
                 cron_expressions=[cron] if cron else [],
@@ -137,10 +139,10 @@ class Schedules:
         with _of(system, stream):
             await self._handle(system, stream).update(changed)
 
-    def _action(self, system: str, stream: str, parallel: int) -> ScheduleActionStartWorkflow:
+    def _action(self, system: str, stream: str, parallel: int, again: Again) -> ScheduleActionStartWorkflow:
         return ScheduleActionStartWorkflow(
             FOLLOW_STREAM,
-            FollowInput(system, stream, parallel=parallel),
+            FollowInput(system, stream, parallel=parallel, retries=again.retries, retry_s=again.wait_s),
             id=schedule_id(system, stream),
             task_queue=task_queue(ORCHESTRATE, self._env),
             static_summary=f"look for due units of {system}/{stream}",

@@ -86,6 +86,18 @@ class BatchOutcome:
 
 
 @dataclass(frozen=True)
+class Again:
+    """How a look that failed is repeated before the schedule's next one."""
+
+    retries: int = 0
+    wait_s: float = 0.0
+    """Seconds before each repetition."""
+
+
+NEVER_AGAIN = Again()
+
+
+@dataclass(frozen=True)
 class FollowInput:
     """Input of ``FollowStream``."""
 
@@ -97,6 +109,10 @@ class FollowInput:
     """Backfill to this ordinal, inclusive."""
     parallel: int = 8
     """Units in progress at a time."""
+    retries: int = 0
+    """How often a look that failed, or that one of whose units failed, is repeated at once."""
+    retry_s: float = 0.0
+    """Seconds before each repetition."""
 
 
 @dataclass(frozen=True)

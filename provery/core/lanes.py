@@ -195,6 +195,14 @@ class Chain(Protocol):
         """
         ...
 
+    async def code(self, address: str) -> bytes:
+        """Code of the contract at an address; empty where there is none."""
+        ...
+
+    async def storage(self, address: str, slot: int) -> int:
+        """A word of a contract's storage; 0 where nothing was stored."""
+        ...
+
     async def sign(self, transaction: Unsigned) -> Signed:
         """Sign; nothing is sent. The same transaction gives the same bytes."""
         ...
@@ -209,6 +217,13 @@ class Chain(Protocol):
 
     async def receipt(self, tx_hash: str) -> Receipt | None:
         """Its receipt, if it is in a block of the chain as it is now."""
+        ...
+
+    async def taken(self, nonce: int) -> Receipt | None:
+        """Receipt of whichever transaction holds a nonce of the account, ours or not, in the chain as it is now.
+
+        None where the nonce is free, or where no endpoint shows the block.
+        """
         ...
 
     async def head(self) -> Block:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from provery.core.errors import ProveryError
 from provery.core.types import (
@@ -20,6 +20,9 @@ from provery.core.types import (
     UnitStatus,
     Work,
 )
+
+if TYPE_CHECKING:  # lanes are described in terms of this module
+    from provery.core.lanes import OpenChain
 
 Progress = Callable[[str, float, float], None]
 """``progress(step, done, total)``: goes into the heartbeat, and so to the UI. Cheap; any thread may call it."""
@@ -532,6 +535,8 @@ class Deps:
     """Working directory of this installation, for caches."""
     statements: Mapping[str, StatementProver] = field(default_factory=dict)
     """Provers of statements by name, for systems whose inputs are files; each starts its children at first use."""
+    open_chain: OpenChain | None = None
+    """Opens accounts on L1 chains, for systems that submit through a lane."""
 
 
 class Starter(Protocol):

@@ -131,6 +131,8 @@ class StagePlan:
     """Takes milliseconds: not worth an entry in Temporal's search index, unless the unit stops there."""
     fused: bool = False
     """Shares the dispatch of the stage before it, while both are on one queue; each is still memoised."""
+    lane: bool = False
+    """Submit only: the call goes through the lane of its account, which sees that it lands exactly once."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class Plan:
         """Plans of the stages that share the dispatch of ``stage``, in order."""
         at = next((i for i, s in enumerate(self.stages) if s.stage is stage), len(self.stages))
         queue = self.stages[at].queue if at < len(self.stages) else ""
-        return tuple(takewhile(lambda s: s.fused and s.queue == queue, self.stages[at + 1 :]))
+        return tuple(takewhile(lambda s: s.fused and s.queue == queue and not s.lane, self.stages[at + 1 :]))
 
     def from_stage(self, stage: Stage, generation: int) -> Plan:
         """This plan with every stage from ``stage`` on in a new generation."""

@@ -120,6 +120,18 @@ class Artifacts(Section):
     """Only with ``external``: ``s3://bucket/prefix`` or ``file:///folder``."""
 
 
+class L1(Section):
+    """The Ethereum node that lanes submit to."""
+
+    engine: Literal["none", "anvil", "external"] = "none"
+    port: Port = 8545
+    chain_id: Annotated[int, Field(strict=True, ge=1, lt=2**53)] = 31_337
+    block_time: Duration = timedelta(0)
+    """Between blocks, whole seconds; 0s makes a block of each transaction."""
+    url: str = ""
+    """Only with ``external``."""
+
+
 class Queue(Section):
     """Workers of one queue."""
 
@@ -168,6 +180,7 @@ class Topology(Section):
     redis: Redis = Redis()
     ledger: Ledger = Ledger()
     artifacts: Artifacts = Artifacts()
+    l1: L1 = L1()
     task_queue_prefix: Annotated[str, Field(pattern=r"^[!-~]{0,100}$")] = "provery-"
     queues: dict[Name, Queue]
     metrics_port: Port = 9101
@@ -196,6 +209,8 @@ class Topology(Section):
             yield ("ledger", "postgres_port"), self.ledger.postgres_port
         if self.artifacts.engine == "s3":
             yield ("artifacts", "s3_port"), self.artifacts.s3_port
+        if self.l1.engine == "anvil":
+            yield ("l1", "port"), self.l1.port
         for index, stream in enumerate(self.streams):
             if stream.ingress_port is not None:
                 yield ("streams", index, "ingress_port"), stream.ingress_port
@@ -385,7 +400,9 @@ def _semantic(topology: Topology) -> Iterator[_Finding]:
         taken.setdefault(port, dotted(key))
     if "orchestrate" not in topology.queues:
         yield _Finding(("queues",), "has no orchestrate; expected the queue that workflows run on; add it")
-    for section in ("ledger", "artifacts"):
+    if topology.l1.block_time.total_seconds() % 1:
+        yield _Finding(("l1", "block_time"), "expected whole seconds; round it")
+    for section in ("ledger", "artifacts", "l1"):
         part = getattr(topology, section)
         if (part.engine == "external") != bool(part.url):
             yield _Finding(

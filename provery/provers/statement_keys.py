@@ -9,8 +9,15 @@ from pathlib import Path
 from provery.core.errors import InvalidKey, UnknownCircuit
 from provery.core.types import Json
 
+GROTH16 = "groth16"
+PLONK = "plonk"
 SETUP_HINT = "`provery circuits setup {name}` makes development keys"
 CEREMONY_HINT = "take keys from a ceremony (docs/statement-circuits.md), or set PROVERY_ALLOW_INSECURE_KEYS=1"
+SRS_HINT = (
+    "`provery circuits srs import FILE --digest HEX` takes the powers of tau of a ceremony, then"
+    " `provery circuits setup {name}` makes the key (docs/statement-circuits.md);"
+    " or set PROVERY_ALLOW_INSECURE_KEYS=1"
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,13 @@ class StatementCircuit:
     """Manifests of all set-ups."""
     problem: str
     """Why keys that are there cannot be used; empty when they can."""
+    scheme: str = GROTH16
+    """The proof system: ``groth16`` or ``plonk``."""
+
+    @property
+    def secure_hint(self) -> str:
+        """How to come by keys that production takes."""
+        return SRS_HINT.format(name=self.name) if self.scheme == PLONK else CEREMONY_HINT
 
     @property
     def insecure(self) -> bool:
@@ -85,6 +99,7 @@ class StatementCircuit:
             str(fields.get("current") or ""),
             tuple(m for m in setups if isinstance(m, dict)) if isinstance(setups, list) else (),
             str(fields.get("problem") or ""),
+            str(fields.get("scheme") or GROTH16),
         )
 
 
@@ -118,14 +133,14 @@ def key_in_use(circuit: StatementCircuit, policy: KeyPolicy, wanted: str = "") -
         raise InvalidKey(
             f"circuit {circuit.name} has no keys in {policy.directory}",
             expected="a key from a ceremony" if policy.secure else "a key",
-            action=CEREMONY_HINT if policy.secure else SETUP_HINT.format(name=circuit.name),
+            action=circuit.secure_hint if policy.secure else SETUP_HINT.format(name=circuit.name),
         )
     if found and policy.secure and _insecure(circuit.manifest(found)):
         raise InvalidKey(
             f"circuit {circuit.name} has an insecure key, which production refuses",
             value=found,
             expected="a key from a ceremony",
-            action=CEREMONY_HINT,
+            action=circuit.secure_hint,
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Statements proved by the native program's own circuits (Groth16 over BN254, by gnark).
+"""Statements proved by the native program's own circuits (Groth16 or PLONK over BN254, on gnark).
 
 A proof takes gigabytes for half a minute, and of that time loading keys is a few percent because they are mapped from
 their file: so each proof gets a child of its own that gives all its memory back, and nothing is held between proofs.
@@ -29,7 +29,7 @@ from provery.provers.tools import Tools
 log = logging.getLogger(__name__)
 PROOF = "native_proof.bin"
 PUBLIC = "native_public.json"
-INPUTS = ("update.json", "sync.ssz")
+INPUTS = ("update.json", "sync.ssz", "state.json")
 """Files of a statement that its input is read from: the first that is there."""
 
 
@@ -61,21 +61,25 @@ class NativeStatements:
             raise ProverCrashed("the native prover gave no list of circuits", value=told, expected="a list")
         return [StatementCircuit.read(one) for one in told]
 
-    async def setup(self, circuit: str, progress: Progress) -> tuple[Mapping[str, Json], bool]:
-        """Make development keys unless there are keys; of several callers at once, in any process, one makes them.
+    async def setup(self, circuit: str, progress: Progress, srs: str = "") -> tuple[Mapping[str, Json], bool]:
+        """Make keys unless there are keys; of several callers at once, in any process, one makes them.
+
+        Those of a Groth16 circuit are development keys. The key of a PLONK circuit follows from the circuit and an SRS
+        and is as good as that; where there is no SRS, a development SRS is made, unless insecure keys are refused.
 
         Args:
             circuit: Its name.
             progress: Told the phase and how much is done, of 1000.
+            srs: Id of the SRS that a PLONK circuit's key is made with, and put into use; the one in use if empty.
 
         Returns:
             The manifest of the keys, and whether they were made now.
         """
-        manifest = await self.order("circuit_setup", circuit, progress)
+        manifest = await self.order("circuit_setup", circuit, progress, srs=srs, secure=self.policy.secure)
         return manifest, manifest.get("made") is True
 
     async def order(self, op: str, circuit: str, progress: Progress, **fields: Json) -> Mapping[str, Json]:
-        """Have the program work on keys: any of its ``circuit_…`` and ``ceremony_…`` operations.
+        """Have the program work on keys: any of its ``circuit_…``, ``ceremony_…`` and ``srs_…`` operations.
 
         Args:
             op: The operation, as in docs/native-prover.md.
@@ -212,7 +216,7 @@ class NativeStatements:
         try:
             return await pool.call(op, request, progress=progress)
         except InvalidKey as error:
-            if error.action:
+            if error.action or not request["circuit"]:
                 raise
             hint = SETUP_HINT.format(name=request["circuit"])
             raise InvalidKey(str(error), action=hint if self.policy.automatic else "") from None

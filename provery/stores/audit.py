@@ -12,9 +12,11 @@ from sqlalchemy import Connection, func, select, update
 from provery.core.errors import SpendingCapReached
 from provery.core.ports import Budget
 from provery.core.types import Json, Unit
+from provery.stores.lane_queries import submissions as lane_submissions
+from provery.stores.lane_rows import shown
 from provery.stores.rows import dump, submission_of, unit_id, unit_of
 from provery.stores.sql import put_if_absent
-from provery.stores.tables import ATTEMPTS, EVENTS, RESULTS, SUBMISSIONS, UNITS
+from provery.stores.tables import ATTEMPTS, EVENTS, LANE_SUBMISSIONS, RESULTS, SUBMISSIONS, UNITS
 
 
 class Submissions:
@@ -127,6 +129,7 @@ def audit(connection: Connection, unit: Unit) -> dict[str, Json]:
         "attempts": list(attempts),
         "results": list(results),
         "submissions": list(submissions),
+        "lane": [shown(s) for s in lane_submissions(connection, LANE_SUBMISSIONS.c.unit_id == key)],
         "events": [{name: value for name, value in e.items() if name != "unit_id"} for e in events],
         "costs": _costs(attempts, submissions),
     }

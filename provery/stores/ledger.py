@@ -11,6 +11,7 @@ from provery.core.types import Json, StageResult, Unit, UnitStatus, Work
 from provery.stores.audit import Submissions, audit
 from provery.stores.catalog import SqlCatalog
 from provery.stores.database import LONG_PATIENCE_S, Database
+from provery.stores.lanes import SqlLanes
 from provery.stores.memo import Memo
 from provery.stores.schema import ensure, migrate, schema_version
 from provery.stores.units import Units
@@ -45,6 +46,7 @@ class SqlLedger:
         self.name = database.name
         """The address without its password."""
         self.catalog = SqlCatalog(database)
+        self.lanes = SqlLanes(database)
         self._database = database
         self._units = Units(database.dialect)
         self._memo = Memo(database.dialect)
@@ -140,7 +142,7 @@ class SqlLedger:
         )
 
     async def audit(self, unit: Unit) -> dict[str, Json]:
-        """Everything recorded of a unit: ``unit attempts results submissions events costs``."""
+        """Everything recorded of a unit: ``unit attempts results submissions lane events costs``."""
         return await self._database.read(lambda c: audit(c, unit))
 
     async def intend(

@@ -156,6 +156,79 @@ class CircuitRecord(LedgerModel, table=True):
     added_at: float = Field(sa_type=Double)
 
 
+class LaneRecord(LedgerModel, table=True):
+    """An account on a chain that calls are submitted from."""
+
+    __tablename__ = "lanes"
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    """Workflow id: ``lane/<chain id>/<sender>``."""
+    chain_id: int = Field(sa_type=BigInteger)
+    sender: str = Field(sa_type=Text)
+    holder: str = Field(default="", sa_type=Text)
+    """Who may write to it: the newest attempt at driving it."""
+    paused: bool = False
+    reason: str = Field(default="", sa_type=Text)
+    max_fee: str = Field(default="", sa_type=Text)
+    """Wei as decimal digits, here and below: more than any integer column holds exactly in both databases."""
+    updated_at: float = Field(sa_type=Double)
+
+
+class LaneSubmissionRecord(LedgerModel, table=True):
+    """A call in a lane: its intent, and where it stands."""
+
+    __tablename__ = "lane_submissions"
+    __table_args__ = (
+        Index("lane_submissions_by_lane", "lane", "phase", "entered_at"),
+        Index("lane_submissions_by_unit", "unit_id"),
+        Index("lane_submissions_by_stream", "system", "stream"),
+    )
+
+    request_key: str = Field(primary_key=True, sa_type=Text)
+    lane: str = Field(sa_type=Text)
+    unit_id: str = Field(sa_type=Text)
+    system: str = Field(sa_type=Text)
+    stream: str = Field(sa_type=Text)
+    key: str = Field(sa_type=Text)
+    ordinal: int | None = Field(default=None, sa_type=BigInteger)
+    call: str = Field(sa_type=Text)
+    entered_by: str = Field(sa_type=Text)
+    entered_at: float = Field(sa_type=Double)
+    phase: str = Field(sa_type=Text)
+    waits_for: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    want: str = Field(default="", sa_type=Text)
+    max_fee: str = Field(default="", sa_type=Text)
+    nonce: int | None = Field(default=None, sa_type=BigInteger)
+    tries: int = 0
+    settled_at: float | None = Field(default=None, sa_type=Double)
+    told: bool = False
+
+
+class LaneTransactionRecord(LedgerModel, table=True):
+    """A signed transaction: kept before it is sent."""
+
+    __tablename__ = "lane_transactions"
+    __table_args__ = (Index("lane_transactions_by_submission", "request_key", "signed_at"),)
+
+    hash: str = Field(primary_key=True, sa_type=Text)
+    request_key: str = Field(sa_type=Text)
+    lane: str = Field(sa_type=Text)
+    nonce: int = Field(sa_type=BigInteger)
+    kind: str = Field(sa_type=Text)
+    raw: str = Field(sa_type=Text)
+    gas: int = Field(sa_type=BigInteger)
+    max_fee: str = Field(sa_type=Text)
+    max_priority_fee: str = Field(sa_type=Text)
+    signed_at: float = Field(sa_type=Double)
+    sent_at: float | None = Field(default=None, sa_type=Double)
+    fate: str = Field(sa_type=Text)
+    block: int | None = Field(default=None, sa_type=BigInteger)
+    block_hash: str = Field(default="", sa_type=Text)
+    gas_used: int | None = Field(default=None, sa_type=BigInteger)
+    gas_price: str = Field(default="", sa_type=Text)
+
+
 def _table(name: str) -> Table:
     return LedgerModel.metadata.tables[name]
 
@@ -166,3 +239,6 @@ RESULTS = _table("stage_results")
 SUBMISSIONS = _table("submissions")
 EVENTS = _table("unit_events")
 CIRCUITS = _table("circuits")
+LANES = _table("lanes")
+LANE_SUBMISSIONS = _table("lane_submissions")
+LANE_TRANSACTIONS = _table("lane_transactions")

@@ -16,6 +16,7 @@ from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
 from provery import registry
+from provery.chain import open_chain
 from provery.core.errors import InvalidInput, ProveryError
 from provery.core.ports import Deps, Ingress, System
 from provery.core.queues import ORCHESTRATE, QUEUES
@@ -34,12 +35,13 @@ from provery.core.types import (
 from provery.stores.artifacts import open_store
 from provery.stores.ledger import open_ledger
 from tests.support.beacon_chain import ChainNode, nodes
+from tests.support.hotshot_servers import hotshot_servers
 from tests.support.queue import MANIFEST, REQUEST, Circuits
 from tests.support.statements import Signer
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(registry.SYSTEMS)
-SAMPLES: dict[str, dict[str, Json]] = {"beacon": {"period": 3}, "queue": REQUEST}
+SAMPLES: dict[str, dict[str, Json]] = {"beacon": {"period": 3}, "hotshot": {"epoch": 3}, "queue": REQUEST}
 """System → a request that it accepts, for systems with ``work_for``."""
 CIRCUITS = Circuits(MANIFEST)
 """As much of the circuit registry as the samples need."""
@@ -67,10 +69,10 @@ def module(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def source() -> Iterator[dict[str, str]]:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Settings that lead to the sources of systems which look for their units themselves."""
-    with nodes(ChainNode(3)) as url:
-        yield {"RPC_URL": url, "CHAIN": "devnet"}
+    with nodes(ChainNode(3)) as url, hotshot_servers(tmp_path_factory.mktemp("hotshot")) as hotshot:
+        yield {"RPC_URL": url, "CHAIN": "devnet", **hotshot}
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ async def deps(tmp_path: Path, source: dict[str, str]) -> AsyncIterator[Deps]:
     artifacts = open_store((tmp_path / "artifacts").as_uri(), cache=tmp_path / "cache", env={})
     env = {"PROVERY_HOME": str(tmp_path), **source}
     statements = {"native": Signer()}
-    yield Deps(artifacts, ledger, ledger.catalog, CIRCUITS, {}, env, tmp_path, statements)
+    yield Deps(artifacts, ledger, ledger.catalog, CIRCUITS, {}, env, tmp_path, statements, open_chain)
     await artifacts.close()
     await ledger.close()
 

@@ -26,6 +26,7 @@ from provery.core.types import Unit, UnitStatus, Work
 from provery.local.servers import PostgresServer
 from provery.stores.database import Database
 from provery.stores.ledger import SqlLedger, migrate, open_ledger, schema_version
+from provery.stores.schema import REVISION
 from provery.stores.tables import LedgerModel
 from tests.unit.stores.makers import PLAN, attempt, end, result, unit
 
@@ -413,7 +414,7 @@ async def test_migrations_build_exactly_the_tables(url: str) -> None:
         open_ledger(url, migrate=False)
     # Many workers start at once on an empty database.
     await asyncio.gather(*(asyncio.to_thread(migrate, url) for _ in range(4)))
-    assert schema_version(url) == "0001"
+    assert schema_version(url) == REVISION
     database = Database(url)
     try:
         options = {"version_table": "provery_schema", "compare_server_default": True}

@@ -116,6 +116,25 @@ async def test_a_stream_reports_each_unit_as_it_ended_and_claims_it_first(noop: 
     assert row.plan is not None  # so that it can be re-proved
 
 
+@pytest.mark.parametrize(("retries", "ends"), [(2, True), (1, False)])
+async def test_a_look_that_failed_is_repeated_as_often_as_asked(
+    noop: Engine, retries: int, ends: bool
+) -> None:
+    stream = "fails-2" if ends else "fails-3"
+    look = noop.client.execute_workflow(
+        FOLLOW_STREAM,
+        FollowInput("noop", stream, first=1, last=1, retries=retries, retry_s=0.05),
+        id=f"follow/noop/{stream}/test",
+        task_queue=task_queue(ORCHESTRATE, noop.env),
+        result_type=dict[str, str],
+    )
+    if ends:
+        assert await look == {f"prove/noop/{stream}/u1": "done"}
+        return
+    with pytest.raises(WorkflowFailureError):
+        await look
+
+
 async def test_a_plan_of_a_higher_generation_reopens_a_done_unit(noop: Engine) -> None:
     work = noop_work("invalid-later", params={"log": str(noop.log())})
     await noop.run(work)

@@ -56,7 +56,7 @@ class Signer:
         return self.key
 
     async def prove(self, statement: Statement, into: Path, progress: Progress) -> Proof:
-        period = statement.params["period"]
+        period = statement.params.get("period") or statement.unit.key
         self.proved.append(period)
         self.given[period] = sorted(statement.files)
         progress("sign", 0, 1)

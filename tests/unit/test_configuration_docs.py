@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from provery.systems.beacon.settings import BeaconSettings, variables
+from provery.systems.hotshot.settings import HotShotSettings
+from provery.systems.hotshot.settings import variables as hotshot_variables
 from provery.systems.queue.settings import QueueSettings
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +90,11 @@ def read_by_the_code() -> frozenset[str]:
     }
     found |= {
         variables("x", field, alone=True)[-1] for field in BeaconSettings.model_fields if field != "stream"
+    }
+    found |= {
+        hotshot_variables("x", field, alone=True)[-1]
+        for field in HotShotSettings.model_fields
+        if field != "stream"
     }
     return frozenset((found | inherited()) - NOT_FOR_PEOPLE)
 

@@ -17,6 +17,7 @@ from provery.cli.failures import exit_code
 from provery.cli.main import app
 from provery.client import NotFound
 from provery.core.errors import ProveryError, error_classes
+from provery.systems.hotshot import errors as hotshot_errors
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -200,6 +201,7 @@ def test_every_error_is_on_the_page() -> None:
 
 
 def test_the_page_names_no_error_that_is_not_there() -> None:
+    assert hotshot_errors.InvalidState.__name__ in error_classes(), "those of systems are of the tree, too"
     known = set(error_classes()) | {NotFound.__name__, ProveryError.__name__}
     rows = re.findall(r"^\| `([A-Z]\w+)` \| `", (DOCS / "errors.md").read_text(), re.MULTILINE)
     assert set(rows) <= known

@@ -29,10 +29,17 @@ var circuitCommands = map[string]func([]string) error{
 	"circuit ceremony seal":       ceremonyStep("seal", "dir!", "beacon!", "keys!"),
 }
 
+// srsCommands are those of `srs`, on structured reference strings.
+var srsCommands = map[string]func([]string) error{
+	"srs list": srsCommand("list", "keys!"), "srs import": srsCommand("import", "file!", "keys!", "digest", "power", "threads"),
+	"srs make": srsCommand("make", "keys!", "power", "threads"), "srs use": srsCommand("use", "keys!", "srs!"),
+	"srs audit": srsCommand("audit", "keys!", "srs"),
+}
+
 // take reads the flags of a command; names are those it has, of which the required ones end in "!".
 func take(command string, arguments []string, names ...string) (*statement.Order, *circuits.Circuit, error) {
 	order := &statement.Order{}
-	set := flag.NewFlagSet("circuit "+command, flag.ContinueOnError)
+	set := flag.NewFlagSet(command, flag.ContinueOnError)
 	text := map[string]struct {
 		into *string
 		help string
@@ -44,14 +51,19 @@ func take(command string, arguments []string, names ...string) (*statement.Order
 		"public": {&order.Public, "public values"}, "out": {&order.Out, "where to write"},
 		"dir": {&order.Dir, "directory of the ceremony"}, "name": {&order.Name, "name of the contributor"},
 		"beacon": {&order.Beacon, "public random value that ends the phase, hexadecimal"},
+		"srs":    {&order.SRS, "id of the structured reference string; the one in use without"},
+		"file":   {&order.File, "powers-of-tau file of snarkjs"},
+		"digest": {&order.Digest, "the file's published digest, SHA-256 or BLAKE2b-512; insecure without"},
 	}
 	var required []string
 	for _, name := range names {
 		switch name {
 		case "threads":
 			set.IntVar(&order.Threads, name, msm.Threads(), "threads used at once")
+		case "power":
+			set.IntVar(&order.Power, name, 0, "exponent of the largest domain, log2 of the gates")
 		case "secure":
-			set.BoolVar(&order.Secure, name, false, "refuse keys that are marked insecure")
+			set.BoolVar(&order.Secure, name, false, "refuse what is marked insecure")
 		default:
 			if n := len(name) - 1; name[n] == '!' {
 				name = name[:n]
@@ -92,7 +104,7 @@ func progressLines() pace.Tell {
 }
 
 func circuitList(arguments []string) error {
-	order, _, err := take("list", arguments, "circuit", "keys")
+	order, _, err := take("circuit list", arguments, "circuit", "keys")
 	if err != nil {
 		return err
 	}
@@ -100,7 +112,7 @@ func circuitList(arguments []string) error {
 }
 
 func circuitCompile(arguments []string) error {
-	order, c, err := take("compile", arguments, "circuit!", "out")
+	order, c, err := take("circuit compile", arguments, "circuit!", "out")
 	if err != nil {
 		return err
 	}
@@ -114,12 +126,12 @@ func circuitCompile(arguments []string) error {
 			return err
 		}
 	}
-	return measured(start, map[string]any{"circuit": c.Name, "circuit_id": compiled.ID, "constraints": compiled.System.GetNbConstraints(),
+	return measured(start, map[string]any{"circuit": c.Name, "circuit_id": compiled.ID, "scheme": c.Scheme.String(), "constraints": compiled.Constraints(),
 		"bytes": len(compiled.Bytes)}, nil)
 }
 
 func circuitSetup(arguments []string) error {
-	order, c, err := take("setup", arguments, "circuit!", "keys!", "threads")
+	order, c, err := take("circuit setup", arguments, "circuit!", "keys!", "srs", "secure", "threads")
 	if err != nil {
 		return err
 	}
@@ -129,7 +141,7 @@ func circuitSetup(arguments []string) error {
 }
 
 func circuitUse(arguments []string) error {
-	order, c, err := take("use", arguments, "circuit!", "keys!", "setup!")
+	order, c, err := take("circuit use", arguments, "circuit!", "keys!", "setup!")
 	if err != nil {
 		return err
 	}
@@ -139,7 +151,7 @@ func circuitUse(arguments []string) error {
 }
 
 func circuitAudit(arguments []string) error {
-	order, c, err := take("audit", arguments, "circuit!", "keys!", "setup")
+	order, c, err := take("circuit audit", arguments, "circuit!", "keys!", "setup")
 	if err != nil {
 		return err
 	}
@@ -151,7 +163,7 @@ func circuitAudit(arguments []string) error {
 // ceremonyStep is a command of `circuit ceremony`.
 func ceremonyStep(step string, names ...string) func([]string) error {
 	return func(arguments []string) error {
-		order, _, err := take("ceremony "+step, arguments, names...)
+		order, _, err := take("circuit ceremony "+step, arguments, names...)
 		if err != nil {
 			return err
 		}
@@ -161,8 +173,21 @@ func ceremonyStep(step string, names ...string) func([]string) error {
 	}
 }
 
+// srsCommand is a command of `srs`.
+func srsCommand(verb string, names ...string) func([]string) error {
+	return func(arguments []string) error {
+		order, _, err := take("srs "+verb, arguments, names...)
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		result, err := order.Strings(verb, progressLines())
+		return measured(start, result, err)
+	}
+}
+
 func circuitCheck(arguments []string) error {
-	order, c, err := take("check-witness", arguments, "circuit!", "input!")
+	order, c, err := take("circuit check-witness", arguments, "circuit!", "input!")
 	if err != nil {
 		return err
 	}
@@ -172,7 +197,7 @@ func circuitCheck(arguments []string) error {
 }
 
 func circuitProve(arguments []string) error {
-	order, c, err := take("prove", arguments, "circuit!", "keys!", "setup", "input!", "proof!", "public!", "secure", "threads")
+	order, c, err := take("circuit prove", arguments, "circuit!", "keys!", "setup", "input!", "proof!", "public!", "secure", "threads")
 	if err != nil {
 		return err
 	}
@@ -182,7 +207,7 @@ func circuitProve(arguments []string) error {
 }
 
 func circuitVerify(arguments []string) error {
-	order, c, err := take("verify", arguments, "circuit!", "keys", "setup", "vk", "input", "proof!", "public!", "secure")
+	order, c, err := take("circuit verify", arguments, "circuit!", "keys", "setup", "vk", "input", "proof!", "public!", "secure")
 	if err != nil {
 		return err
 	}
@@ -200,7 +225,7 @@ func circuitVerify(arguments []string) error {
 }
 
 func circuitExport(arguments []string) error {
-	order, c, err := take("export-verifier", arguments, "circuit!", "keys!", "setup", "out!")
+	order, c, err := take("circuit export-verifier", arguments, "circuit!", "keys!", "setup", "out!")
 	if err != nil {
 		return err
 	}

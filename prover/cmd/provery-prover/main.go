@@ -1,4 +1,4 @@
-// Command provery-prover makes and checks Groth16 proofs, for circom circuits and for its own. Commands, exit codes and the
+// Command provery-prover makes and checks Groth16 proofs for circom circuits, and Groth16 and PLONK proofs for its own. Commands, exit codes and the
 // protocol of serve are described in docs/native-prover.md.
 package main
 
@@ -24,7 +24,7 @@ const usageText = `usage:
   provery-prover verify --vkey V.json --public U.json --proof P.json
   provery-prover circuit list [--keys DIR] [--circuit C]
   provery-prover circuit compile --circuit C [--out CS]
-  provery-prover circuit setup --circuit C --keys DIR [--threads N]
+  provery-prover circuit setup --circuit C --keys DIR [--srs ID] [--secure] [--threads N]
   provery-prover circuit check-witness --circuit C --input I
   provery-prover circuit prove --circuit C --keys DIR --input I --proof P --public U.json [--setup ID] [--secure]
   provery-prover circuit verify --circuit C (--keys DIR [--setup ID] [--secure] | --vk FILE) --proof P --public U.json [--input I]
@@ -35,6 +35,11 @@ const usageText = `usage:
   provery-prover circuit ceremony contribute --dir DIR --name NAME
   provery-prover circuit ceremony verify --dir DIR
   provery-prover circuit ceremony seal --dir DIR --beacon HEX --keys DIR
+  provery-prover srs list --keys DIR
+  provery-prover srs import --keys DIR --file F.ptau [--digest HEX] [--power N]
+  provery-prover srs make --keys DIR --power N
+  provery-prover srs use --keys DIR --srs ID
+  provery-prover srs audit --keys DIR [--srs ID]
   provery-prover sp1-verify [--proof P.bin --public V.bin --program HEX]
   provery-prover serve [--threads N] [--max-key-bytes N] [--table-bytes N] [--wasm-cache DIR]
   provery-prover version
@@ -96,6 +101,9 @@ func dispatch(arguments []string) error {
 		if name == "circuit ceremony" && len(rest) > 0 {
 			name, rest = name+" "+rest[0], rest[1:]
 		}
+	}
+	if name == "srs" && len(rest) > 0 {
+		name, rest, commands = "srs "+rest[0], rest[1:], srsCommands
 	}
 	command, known := commands[name]
 	if !known {

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import httpx
 
-from provery.core.errors import ConfigurationError, SourceUnavailable
+from provery.core.errors import SourceUnavailable
 from provery.core.redact import redact, redactor
+from provery.core.urls import address_of
 
 SSZ = "application/octet-stream"
 JSON = "application/json"
-_SHORT = 12
-"""Characters; a longer path segment of a node's URL may be an access key."""
+_WHAT = "a beacon node"
 _STATUS_OK = 200
 
 
@@ -59,18 +58,14 @@ class BeaconNode:
     """
 
     def __init__(self, url: str, limits: Limits | None = None) -> None:
-        parts = _split(url)
-        self.name = public_name(url)
+        address = address_of(url, _WHAT)
+        self.name = address.name
         """What messages, metrics and logs call it: no user, path or query."""
-        redactor.learn_values(_secrets(url))
+        redactor.learn_values(address.secrets)
         self._limits = limits or Limits()
-        auth = None
-        if parts.username is not None:
-            auth = httpx.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        port = f":{parts.port}" if parts.port else ""
-        self._base = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
-        self._query = parse_qsl(parts.query)
+        auth = None if address.user is None else httpx.BasicAuth(address.user, address.password)
+        self._base = address.name + address.path.rstrip("/")
+        self._query = address.query
         timeout = httpx.Timeout(self._limits.read_s, connect=self._limits.connect_s)
         # No proxies or netrc from the environment: what a node sees is what was configured.
         self._http = httpx.AsyncClient(
@@ -143,29 +138,4 @@ def public_name(url: str) -> str:
     Raises:
         ConfigurationError: it is no http or https URL.
     """
-    parts = _split(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url.strip())
-        _ = parts.port
-    except ValueError as error:
-        raise ConfigurationError("a beacon node's URL is malformed", action="correct it") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(
-            "a beacon node's URL is malformed", value=parts.scheme, expected="http:// or https:// and a host"
-        )
-    return parts
-
-
-def _secrets(url: str) -> set[str]:
-    """Parts of a URL that may be secret: passwords, query values, long path segments."""
-    parts = _split(url)
-    found = {part for part in (parts.password, unquote(parts.password or "")) if part}
-    if parts.password is None and parts.username:
-        found.add(parts.username)
-    found |= {value for _, value in parse_qsl(parts.query)}
-    return found | {segment for segment in parts.path.split("/") if len(segment) > _SHORT}
+    return address_of(url, _WHAT).name

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from provery.core.errors import InvalidInput
 from provery.core.ports import Deps
 from provery.core.types import Json, Plan, Stage, StagePlan, Unit, Work
+
+_LOOKS: Counter[str] = Counter()
+
+
+async def due(stream: str, deps: Deps) -> list[Work]:
+    """One unit; nothing in a stream ``idle``; one that fails at first in a stream ``unsteady-…``."""
+    _LOOKS[stream] += 1
+    if stream == "idle":
+        return []
+    unsteady = stream.startswith("unsteady-") and _LOOKS[stream] == 1
+    return [
+        await work_for(stream, {"id": f"due-{_LOOKS[stream]}", "mode": "fail" if unsteady else None}, deps)
+    ]
 
 
 async def work_for(stream: str, request: dict[str, Json], deps: Deps) -> Work:

@@ -90,6 +90,24 @@ def test_prove_reads_many_requests(cli: Cli, tmp_path: Path) -> None:
     assert one["outcome"]["status"] == "done"
 
 
+def test_without_a_request_what_is_due_is_proved(cli: Cli) -> None:
+    (one,) = cli.json("prove", "fake/due")["units"]
+    assert (one["unit"], one["outcome"]["status"]) == ("fake/due/due-1", "done")
+    assert cli.json("prove", "fake/idle")["units"] == []
+    assert "nothing is due" in cli("prove", "fake/idle").output
+
+
+def test_what_is_due_and_fails_is_tried_again(cli: Cli) -> None:
+    stream = f"fake/unsteady-{name()}"
+    assert [u["outcome"]["status"] for u in cli.json("prove", stream, "--retries", "2")["units"]] == ["done"]
+    (one,) = cli.json("prove", f"fake/unsteady-{name()}", "--retries", "0", code=3)["units"]
+    assert one["outcome"]["status"] == "failed"
+
+
+def test_a_system_without_a_source_needs_a_request(cli: Cli) -> None:
+    assert cli.json("prove", "queue/prove", code=4)["error"]["message"].startswith("no request")
+
+
 def test_failed_unit_is_exit_code_3(cli: Cli) -> None:
     (one,) = cli.json("prove", "fake/one", "-s", f"id={name()}", "-s", "mode=fail", code=3)["units"]
     assert (one["outcome"]["status"], one["outcome"]["error_kind"]) == ("failed", "UnknownCircuit")
@@ -140,7 +158,7 @@ def test_print_temporal_never_prints_credentials(cli: Cli) -> None:
         (("prove", "moon/prove", "-s", "a=1"), 7, "ConfigurationError"),
         (("prove", "bare/prove", "-s", "a=1"), 7, "ConfigurationError"),
         (("prove", "fake/one", "-s", "a=1"), 4, "InvalidInput"),
-        (("prove", "fake/one"), 4, "InvalidInput"),
+        (("prove", "queue/prove"), 4, "InvalidInput"),
         (("backfill", "beacon/x", "9", "3"), 4, "InvalidInput"),
         (("bogus",), 2, "UsageError"),
         (("show",), 2, "UsageError"),

@@ -1,0 +1,211 @@
+"""One round of a lane: look after what is signed, then let the next one go.
+
+A round may be cut off at any instruction and repeated, by another process too: it decides from the ledger and the chain
+alone, and what could land twice is kept in the ledger before it can land at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from activities.lane_desk import PATIENCE_S, Desk, Sightings
+from activities.lane_follow import follow
+from activities.lane_metrics import LaneMetrics
+from provery.core.errors import (
+    ConfigurationError,
+    HandedBack,
+    LedgerUnavailable,
+    ProveryError,
+    Reverted,
+    TransientError,
+)
+from provery.core.lane_ledger import LaneLedger
+from provery.core.lane_records import Change, Kind, LaneRow, Phase, Submission, Wait
+from provery.core.lane_rules import GWEI, first_price, gas_limit, may_go, next_nonce
+from provery.core.lanes import Chain, Policy, State, Submits, lane_id
+from provery.core.redact import redact
+
+EARLY_S = 5.0
+"""How often a call that is early is asked for again where no new block came."""
+
+
+@dataclass
+class Rounds:
+    """Rounds over injected ports."""
+
+    ledger: LaneLedger
+    systems: Callable[[str], Submits]
+    """A system's adapter by name.
+
+    Raises:
+        ConfigurationError: it does not submit through lanes.
+    """
+    metrics: LaneMetrics
+    clock: Callable[[], float] = time.time
+    sightings: Sightings = field(default_factory=Sightings)
+
+    async def round(self, lane: str, holder: str) -> None:
+        """Go once through the lane's submissions.
+
+        Raises:
+            HandedBack: another process has taken the lane.
+            LedgerUnavailable: nothing can be written down, so nothing may be done.
+        """
+        row, open_ = await self.ledger.row(lane), await self.ledger.open(lane)
+        if row is None or not open_:
+            return
+        try:
+            chain = await self._chain(row, open_)
+            head = await chain.head()
+        except (LedgerUnavailable, HandedBack):
+            raise
+        except ProveryError as error:
+            return await self._all_wait(row, holder, open_, error)
+        desk = Desk(
+            self.ledger, holder, row, chain, head, self.systems, self.metrics, self.clock, self.sightings
+        )
+        signed = [s for s in open_ if s.phase is not Phase.WAITING]
+        desk.nonces = frozenset(t.nonce for s in signed for t in s.live)
+        for s in sorted(signed, key=lambda s: s.nonce or 0):
+            await self._guarded(desk, s, follow(desk, s))
+        await self._let_go(desk)
+
+    async def _let_go(self, desk: Desk) -> None:
+        open_ = await self.ledger.open(desk.row.id)
+        policies: dict[str, Policy] = {}
+        for s in open_:
+            if s.stream_id not in policies:
+                try:
+                    policies[s.stream_id] = await desk.policy(s)
+                except ProveryError as error:
+                    policies[s.stream_id] = Policy()
+                    if s.phase is Phase.WAITING:
+                        await desk.note(s, Wait.OPERATOR, _said(error))
+        going = may_go(open_, policies)
+        gone: Submission | None = None
+        for s in going:
+            if desk.row.paused:
+                await desk.note(s, Wait.TURN, f"the lane is paused: {desk.row.reason}")
+            elif gone is not None:
+                await desk.note(s, Wait.TURN, f"behind {gone.name}")
+            else:
+                before = await self.ledger.find(s.request_key)
+                if before is None or before.phase is not Phase.WAITING:
+                    continue
+                await self._guarded(desk, s, go(desk, before, open_, policies[s.stream_id]))
+                after = await self.ledger.find(s.request_key)
+                gone = s if after is not None and after.phase is Phase.SENT else None
+        self.metrics.standing(desk.row.id, open_)
+
+    async def _chain(self, row: LaneRow, open_: Sequence[Submission]) -> Chain:
+        """The account, from the first of the lane's streams that still submits from it."""
+        wrong: ConfigurationError | None = None
+        for system, stream in dict.fromkeys((s.system, s.stream) for s in open_):
+            try:
+                return await account(self.systems(system), stream, row.id)
+            except ConfigurationError as error:
+                wrong = wrong or error
+        raise wrong or ConfigurationError("no stream submits from this account", value=row.id)
+
+    async def _all_wait(
+        self, row: LaneRow, holder: str, open_: Sequence[Submission], error: ProveryError
+    ) -> None:
+        """Without a chain everything waits, and says why."""
+        for s in open_:
+            if (s.waits_for, s.reason) != (Wait.NODE, _said(error)) and not s.parked:
+                change = Change(waits_for=Wait.NODE, reason=_said(error))
+                await self.ledger.change(holder, s.request_key, change)
+        self.metrics.standing(row.id, open_)
+
+    async def _guarded(self, desk: Desk, s: Submission, step: object) -> None:
+        """One submission's trouble is not the others'."""
+        try:
+            await step  # type: ignore[misc]
+        except (LedgerUnavailable, HandedBack):
+            raise
+        except TransientError as error:
+            await desk.note(s, Wait.NODE, _said(error))
+        except Exception as error:
+            # A wrong setting, or a bug in an adapter: what is signed is still followed, anything else is parked.
+            waits = Wait.OPERATOR if s.phase is Phase.WAITING else Wait.NODE
+            await desk.note(s, waits, _said(error))
+
+
+async def account(submits: Submits, stream: str, lane: str = "") -> Chain:
+    """The account that a stream submits from.
+
+    Raises:
+        ConfigurationError: the stream's chain is not configured, or is no longer this lane's.
+    """
+    chain = await submits.chain(stream)
+    mine = lane_id(chain.chain_id, chain.sender)
+    if lane and mine != lane:
+        raise ConfigurationError(
+            f"the stream {stream} now submits from another account",
+            value=mine,
+            expected=lane,
+            action="configure the former one again until the lane is empty, or cancel what is in it",
+        )
+    return chain
+
+
+async def go(desk: Desk, s: Submission, open_: Sequence[Submission], policy: Policy) -> None:
+    """Check a waiting submission against the contract, and sign and send it if it may go."""
+    submits = desk.systems(s.system)
+    await account(submits, s.stream, desk.row.id)
+    now = desk.clock()
+    if s.waits_for is Wait.EARLY:
+        blocks, seconds = desk.sightings.since(s.request_key, "asked", desk.head, now)
+        if blocks == 0 and 0 < seconds < EARLY_S:
+            return
+        desk.sightings.forget(s.request_key)
+    standing = await submits.standing(s.stream, s.ordinal, s.call)
+    if standing.state is State.EARLY:
+        desk.sightings.since(s.request_key, "asked", desk.head, now)
+        return await desk.note(s, Wait.EARLY, standing.reason or "the contract wants another call first")
+    if standing.state is State.SUPERSEDED:
+        reason = standing.reason or "the contract has it from elsewhere"
+        blocks, _ = desk.sightings.since(s.request_key, "superseded", desk.head, now)
+        if blocks + 1 >= policy.confirmations:
+            return await desk.settle(s, Phase.SUPERSEDED, reason)
+        return await desk.note(s, Wait.CONFIRMATIONS, f"{reason}: not confirmed yet")
+    if standing.state is State.IMPOSSIBLE:
+        return await _refused(desk, s, standing.reason or "the contract will never take it")
+    try:
+        estimate = s.call.gas or await desk.chain.estimate(s.call)
+    except Reverted as error:
+        return await _refused(desk, s, str(error))
+    desk.sightings.forget(s.request_key)
+    await _sign(desk, s, open_, policy, s.call.gas or gas_limit(estimate, policy))
+
+
+async def _refused(desk: Desk, s: Submission, reason: str) -> None:
+    """Refused for good once a later block says the same: a node that lags must not fail a unit."""
+    blocks, seconds = desk.sightings.since(s.request_key, "refused", desk.head, desk.clock())
+    if blocks > 0 or seconds >= PATIENCE_S:
+        return await desk.settle(s, Phase.REVERTED, reason)
+    await desk.note(s, Wait.NODE, f"refused: {reason}; asked again")
+
+
+async def _sign(desk: Desk, s: Submission, open_: Sequence[Submission], policy: Policy, gas: int) -> None:
+    fees, cap = await desk.fees(), desk.cap(s, policy)
+    price = first_price(fees, policy, cap)
+    if price is None:
+        least = fees.base + (min(fees.priority, policy.max_priority_fee_per_gas or fees.priority))
+        return await desk.note(
+            s, Wait.FEES, f"the chain charges {least / GWEI:.6g} gwei, the cap is {(cap or 0) / GWEI:.6g}"
+        )
+    needed, has = gas * price.max_fee + s.call.value, await desk.chain.balance()
+    if has < needed:
+        return await desk.note(
+            s, Wait.FUNDS, f"{desk.chain.sender} has {has} wei, and the call may cost {needed}"
+        )
+    nonce = next_nonce(await desk.chain.nonce(), open_)
+    await desk.transact(s, Kind.CALL, nonce, gas, price, policy.spend_per_day)
+
+
+def _said(error: Exception) -> str:
+    kind = error.kind if isinstance(error, ProveryError) else type(error).__name__
+    return redact(f"{kind}: {error}")

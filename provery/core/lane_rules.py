@@ -1,0 +1,135 @@
+"""Lanes: the rules, as pure functions: what to pay, which nonce, whose turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from provery.core.lane_records import Fate, Phase, Submission, Transaction
+from provery.core.lanes import Fees, Policy
+
+DAY_S = 86_400.0
+CANCEL_GAS = 21_000
+"""Gas of a transfer."""
+TRIES = 3
+"""How often a call may revert in a block although it would be taken when asked again."""
+GWEI = 10**9
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a transaction offers, in wei per gas."""
+
+    max_fee: int
+    max_priority_fee: int
+
+
+def cap_of(policy: Policy, *overrides: int | None) -> int | None:
+    """The cap that counts: the policy's, or a higher one that an operator has set. None for no cap."""
+    if policy.max_fee_per_gas is None:
+        return None
+    return max([policy.max_fee_per_gas, *(o for o in overrides if o is not None)])
+
+
+def first_price(fees: Fees, policy: Policy, cap: int | None) -> Price | None:
+    """What to offer for a fresh nonce; None while the chain charges more than the cap.
+
+    Twice the base fee leaves room for six full blocks in a row, each of which raises it by an eighth.
+    """
+    tip = fees.priority
+    if policy.max_priority_fee_per_gas is not None:
+        tip = min(tip, policy.max_priority_fee_per_gas)
+    wanted = 2 * fees.base + tip if fees.dynamic else fees.base
+    least = fees.base + tip if fees.dynamic else fees.base
+    if cap is not None and least > cap:
+        return None
+    highest = wanted if cap is None else min(wanted, cap)
+    return Price(highest, min(tip, highest) if fees.dynamic else highest)
+
+
+def bumped_price(before: Sequence[Transaction], fees: Fees, policy: Policy, cap: int | None) -> Price | None:
+    """What to offer instead of what is pending at a nonce; None where the cap allows no replacement.
+
+    A node takes a replacement only if both fees are at least 10 % higher than those that they replace.
+    """
+    percent = 100 + max(policy.bump_percent, 10)
+    fee = _raised(max(t.max_fee for t in before), percent)
+    tip = _raised(max(t.max_priority_fee for t in before), percent)
+    market = first_price(fees, policy, None)
+    assert market is not None  # noqa: S101 - without a cap there is always a price
+    if cap is not None and fee > cap:
+        return None
+    fee = max(fee, market.max_fee if cap is None else min(market.max_fee, cap))
+    if not fees.dynamic:
+        return Price(fee, fee)
+    tip = max(tip, market.max_priority_fee)
+    return Price(fee, tip) if tip <= fee else None
+
+
+def stuck(before: Sequence[Transaction], fees: Fees, policy: Policy, now: float) -> bool:
+    """Whether what is pending at a nonce is to be replaced.
+
+    One that the next block could not take is replaced after ``stuck_after_s``. One that it could is given twice as
+    long after each replacement: more money does not make a node faster.
+    """
+    newest = max(before, key=lambda t: t.signed_at)
+    age = now - newest.signed_at
+    if newest.max_fee < fees.base + min(newest.max_priority_fee, fees.priority):
+        return age >= policy.stuck_after_s
+    return age >= policy.stuck_after_s * 2.0 ** min(len(before) - 1, 16)
+
+
+def gas_limit(estimate: int, policy: Policy) -> int:
+    """Gas to allow for an estimate."""
+    return estimate + estimate * policy.gas_margin_percent // 100
+
+
+def next_nonce(chain_nonce: int, submissions: Iterable[Submission]) -> int:
+    """Nonce for a new transaction: behind what the chain has and behind all of ours that may still land."""
+    ours = [t.nonce for s in submissions for t in s.live]
+    return max([chain_nonce, *(nonce + 1 for nonce in ours)])
+
+
+def may_go(submissions: Sequence[Submission], policies: Mapping[str, Policy]) -> list[Submission]:
+    """Submissions whose turn it may be, in the order in which to ask for them.
+
+    Nobody goes while one is sent and not in a block: at most one nonce is at stake at a time. In an ordered stream
+    only the one with the lowest ordinal goes, parked ones not counted: they hold back no other for ever.
+    """
+    if any(s.phase is Phase.SENT for s in submissions):
+        return []
+    waiting = [s for s in submissions if s.phase is Phase.WAITING and not s.parked]
+    lowest: dict[str, int] = {}
+    for s in waiting:
+        if policies[s.stream_id].ordered and s.ordinal is not None:
+            lowest[s.stream_id] = min(s.ordinal, lowest.get(s.stream_id, s.ordinal))
+    return [
+        s
+        for s in waiting
+        if not policies[s.stream_id].ordered or s.ordinal is None or s.ordinal == lowest[s.stream_id]
+    ]
+
+
+def spent(submissions: Iterable[Sequence[Transaction]], since: float) -> int:
+    """Wei that transactions cost, or may cost: at each nonce what a block has, or the dearest that may land.
+
+    Args:
+        submissions: Transactions by submission.
+        since: Those signed before count only while they may still land.
+    """
+    total = 0
+    for transactions in submissions:
+        for nonce in {t.nonce for t in transactions}:
+            here = [t for t in transactions if t.nonce == nonce]
+            live = [t for t in here if t.fate.live]
+            paid = [t for t in here if t.fate in (Fate.INCLUDED, Fate.LANDED, Fate.REVERTED)]
+            if not live and max(t.signed_at for t in here) <= since:
+                continue
+            worst = max((t.worst for t in live), default=0)
+            total += worst if live else sum(t.fee for t in paid)
+    return total
+
+
+def _raised(value: int, percent: int) -> int:
+    """``percent`` of a value, rounded up, and at least one more."""
+    return max(-(-value * percent // 100), value + 1)

@@ -1,0 +1,357 @@
+"""Lanes on a real Temporal server and a real chain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+
+from provery.core.controls import Order
+from provery.core.lane_records import Fate, LaneOrder, Phase, Submission
+from provery.core.lanes import Chain
+from provery.core.types import Unit, UnitOutcome, UnitStatus, Work
+from tests.support.anvil import GWEI, Anvil
+from tests.support.engine import Engine, engine
+from tests.support.laned import (
+    CONTRACT,
+    SENDER,
+    data,
+    environment,
+    lane_of,
+    laned_work,
+    prepared,
+    read,
+)
+from tests.support.rpc_proxy import RpcProxy, lose_answers
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+
+
+@dataclass
+class Rig:
+    """A chain, an engine whose system submits to it, and an eye on both."""
+
+    anvil: Anvil
+    proxy: RpcProxy
+    engine: Engine
+    chain: Chain
+    policy: Path
+
+    def allow(self, **policies: dict[str, Any]) -> None:
+        self.policy.write_text(json.dumps(policies))
+
+    async def submissions(self, work: Work) -> list[Submission]:
+        unit = work.unit
+        return await self.engine.environment.ledger.lanes.of_unit(f"{unit.system}/{unit.stream}/{unit.key}")
+
+    async def submission(self, work: Work) -> Submission | None:
+        return next(iter(await self.submissions(work)), None)
+
+    async def until(
+        self, work: Work, check: Callable[[Submission], object], timeout: float = 30.0
+    ) -> Submission:
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            found = await self.submission(work)
+            if found is not None and check(found):
+                return found
+            assert asyncio.get_running_loop().time() < deadline, f"did not happen in time: {found}"
+            await asyncio.sleep(0.05)
+
+    async def mined(self, check: Callable[[], Awaitable[bool]], timeout: float = 30.0) -> None:
+        """Make blocks until a check holds."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while not await check():
+            assert asyncio.get_running_loop().time() < deadline, "did not happen in time"
+            await self.anvil.mine()
+            await asyncio.sleep(0.2)
+
+    async def order(self, name: str, work: Work | None = None, **more: str) -> str:
+        unit = "" if work is None else f"{work.unit.stream_id}/{work.unit.key}"
+        handle = self.engine.client.get_workflow_handle(lane_of())
+        said: str = await handle.execute_update(name, LaneOrder(name, "", unit, by="op", **more))
+        return said
+
+    async def gapless(self) -> None:
+        """Every nonce that was signed at is used, and nothing waits."""
+        used = await self.chain.nonce()
+        for row in await self.engine.environment.ledger.lanes.recent(lane_of(), 100):
+            assert all(t.nonce < used for t in row.transactions)
+        assert await self.anvil.pending() == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def rig(server: WorkflowEnvironment, tmp_path: Path) -> AsyncIterator[Rig]:
+    async with Anvil(tmp_path / "anvil") as anvil, RpcProxy(anvil.url) as proxy:
+        await prepared(anvil)
+        policy = tmp_path / "policy.json"
+        settings: Any = environment(proxy.url, policy)
+        async with engine(server, tmp_path / "home", **settings) as made:
+            chain = await anvil.open(SENDER)
+            yield Rig(anvil, proxy, made, chain, policy)
+            lane = server.client.get_workflow_handle(lane_of())
+            await lane.terminate("the test is over")
+            await chain.close()
+
+
+async def finished(handle: WorkflowHandle[Any, UnitOutcome]) -> UnitOutcome:
+    async with asyncio.timeout(60):
+        return await handle.result()
+
+
+async def test_a_unit_lands_and_tells_what_it_cost(rig: Rig) -> None:
+    work = laned_work("rising", 1)
+    outcome = await rig.engine.run(work)
+    assert outcome.status is UnitStatus.DONE
+    assert await read(rig.chain, "height()") == 1
+    found = await rig.submission(work)
+    assert found is not None
+    (transaction,) = found.transactions
+    assert found.phase is Phase.LANDED
+    assert outcome.facts["transaction"] == transaction.hash
+    assert outcome.facts["fee_wei"] == str(found.fee)
+    assert found.fee == (transaction.gas_used or 0) * (transaction.gas_price or 0) > 0
+    audit: Any = await rig.engine.environment.ledger.audit(work.unit)
+    assert [e["event"] for e in audit["events"] if e["event"] in ("entered", "signed", "sent", "landed")] == [
+        "entered", "signed", "sent", "landed",
+    ]  # fmt: skip
+    assert [a["outcome"] for a in audit["attempts"] if a["stage"] == "submit"] == ["done"]
+    again = await rig.engine.run(work)
+    assert again.status is UnitStatus.DONE
+    assert await rig.chain.nonce() == 1
+    await rig.gapless()
+
+
+async def test_an_ordered_stream_lands_in_order_whatever_comes_first(rig: Rig) -> None:
+    works = [laned_work("rising", n) for n in (4, 2, 3, 1)]
+    handles = []
+    for work in works:
+        handles.append(await rig.engine.start(work))
+        await asyncio.sleep(0.2)
+    outcomes = [await finished(handle) for handle in handles]
+    assert {o.status for o in outcomes} == {UnitStatus.DONE}
+    assert await read(rig.chain, "height()") == 4
+    assert await rig.chain.nonce() == 4
+    await rig.gapless()
+
+
+async def test_what_the_contract_has_is_superseded_and_nothing_is_sent(rig: Rig) -> None:
+    await rig.anvil.call(
+        "eth_sendTransaction", {"from": (await rig.anvil.call("eth_accounts"))[0], "to": CONTRACT,
+                                "data": data("lift(uint256)", 7)},
+    )  # fmt: skip
+    work = laned_work("rising", 3)
+    outcome = await rig.engine.run(work)
+    assert (outcome.status, outcome.error_kind) == (UnitStatus.SKIPPED, "Superseded")
+    assert "the contract is at 7" in outcome.reason
+    assert await rig.chain.nonce() == 0
+
+
+async def test_above_the_cap_it_waits_and_then_lands_without_a_second_proof(rig: Rig) -> None:
+    rig.allow(all={"max_fee_per_gas": 1})
+    work = laned_work("free", 1, params={"log": str(rig.engine.log())})
+    handle = await rig.engine.start(work)
+    found = await rig.until(work, lambda s: s.waits_for == "fees")
+    assert "the cap is" in found.reason
+    other = laned_work("rising", 1)
+    rig.allow(free={"max_fee_per_gas": 1})
+    assert (await rig.engine.run(other)).status is UnitStatus.DONE  # the one that waits holds up no other
+    lane = rig.engine.client.get_workflow_handle(lane_of())
+    details = (await lane.query("__temporal_workflow_metadata")).current_details
+    assert "lower fees" in details.replace("\u00a0", " ")
+    assert (await rig.order("raise_cap", work, max_fee=str(100 * GWEI))).startswith("the cap is")
+    assert (await finished(handle)).status is UnitStatus.DONE
+    assert [line.split()[1] for line in rig.engine.computed()].count("prove") == 1
+    await rig.gapless()
+
+
+async def test_a_stuck_transaction_is_bumped_at_its_nonce(rig: Rig) -> None:
+    rig.allow(all={"stuck_after_s": 1.0})
+    await rig.anvil.automine(False)
+    work = laned_work("free", 1)
+    handle = await rig.engine.start(work)
+    first = (await rig.until(work, lambda s: s.phase is Phase.SENT)).transactions[0]
+    bumped = await rig.until(work, lambda s: len(s.transactions) > 1)
+    assert {t.nonce for t in bumped.transactions} == {0}
+    assert bumped.transactions[1].max_fee * 100 >= first.max_fee * 110
+    await rig.mined(lambda: _settled(rig, work))
+    assert (await finished(handle)).status is UnitStatus.DONE
+    found = await rig.submission(work)
+    assert found is not None
+    assert [t.fate for t in found.transactions].count(Fate.LANDED) == 1
+    assert set(t.fate for t in found.transactions) == {Fate.LANDED, Fate.REPLACED}
+    assert await read(rig.chain, "counted(uint256)", 1) == 1
+    await rig.gapless()
+
+
+async def _settled(rig: Rig, work: Work) -> bool:
+    found = await rig.submission(work)
+    return found is not None and found.phase.settled
+
+
+async def test_a_reorganisation_of_depth_three_costs_nothing_but_time(rig: Rig) -> None:
+    rig.allow(all={"confirmations": 5})
+    work = laned_work("free", 2)
+    handle = await rig.engine.start(work)
+    await rig.until(work, lambda s: s.phase is Phase.INCLUDED)
+    await rig.anvil.mine(2)
+    await asyncio.sleep(1)
+    await rig.anvil.automine(False)
+    await rig.anvil.reorg(3)
+    await rig.until(work, lambda s: s.phase is Phase.SENT)
+    await rig.mined(lambda: _settled(rig, work))
+    assert (await finished(handle)).status is UnitStatus.DONE
+    assert await read(rig.chain, "counted(uint256)", 2) == 1
+    audit: Any = await rig.engine.environment.ledger.audit(work.unit)
+    assert "reorganised" in [e["event"] for e in audit["events"]]
+    await rig.gapless()
+
+
+async def test_a_nonce_used_outside_is_found_and_another_is_taken(rig: Rig) -> None:
+    rig.allow(all={"confirmations": 2, "stuck_after_s": 60.0})
+    await rig.anvil.automine(False)
+    work = laned_work("free", 3)
+    handle = await rig.engine.start(work)
+    sent = await rig.until(work, lambda s: s.phase is Phase.SENT and s.transactions[0].sent_at)
+    await rig.anvil.drop(sent.transactions[0].hash)
+    await _outside(rig, nonce=0)
+    await rig.anvil.mine()
+    await rig.until(work, lambda s: "used outside" in s.reason or s.nonce == 1)
+    await rig.mined(lambda: _settled(rig, work))
+    assert (await finished(handle)).status is UnitStatus.DONE
+    found = await rig.submission(work)
+    assert found is not None
+    assert [(t.nonce, t.fate) for t in found.transactions] == [(0, Fate.DISPLACED), (1, Fate.LANDED)]
+    assert await read(rig.chain, "counted(uint256)", 3) == 1
+    await rig.gapless()
+
+
+async def _outside(rig: Rig, nonce: int) -> None:
+    """Somebody else signs with the account's key."""
+    await rig.anvil.call(
+        "eth_sendTransaction",
+        {"from": rig.chain.sender, "to": rig.chain.sender, "nonce": hex(nonce), "value": "0x1",
+         "maxFeePerGas": hex(500 * GWEI), "maxPriorityFeePerGas": hex(100 * GWEI)},
+    )  # fmt: skip
+
+
+async def test_a_refusal_fails_the_unit_by_the_contracts_own_words(rig: Rig) -> None:
+    work = laned_work("closing", 0)
+    with pytest.raises(WorkflowFailureError) as caught:
+        await rig.engine.run(work)
+    cause = caught.value.cause
+    assert isinstance(cause, ApplicationError)
+    assert cause.type == "Reverted"
+    assert "Closed()" in cause.message
+    assert await rig.chain.nonce() == 0  # the estimate had said so
+
+
+async def test_a_revert_in_a_block_names_the_error_and_costs_what_it_costs(rig: Rig) -> None:
+    await rig.anvil.automine(False)
+    work = laned_work("closing", await rig.anvil.height() + 2)
+    handle = await rig.engine.start(work)
+    sent = await rig.until(work, lambda s: s.phase is Phase.SENT and s.transactions[0].sent_at)
+    await rig.anvil.drop(sent.transactions[0].hash)
+    await rig.anvil.mine(3)  # the window closes before it is in a block
+    await rig.mined(lambda: _settled(rig, work))
+    with pytest.raises(WorkflowFailureError) as caught:
+        await finished(handle)
+    assert isinstance(caught.value.cause, ApplicationError)
+    assert "Closed()" in caught.value.cause.message
+    found = await rig.submission(work)
+    assert found is not None
+    assert found.fee > 0
+    await rig.gapless()
+
+
+async def test_an_answer_lost_after_the_node_took_it_is_no_second_transaction(rig: Rig) -> None:
+    rig.proxy.fault = lose_answers("eth_sendRawTransaction")
+    work = laned_work("free", 5)
+    handle = await rig.engine.start(work)
+    assert (await finished(handle)).status is UnitStatus.DONE
+    found = await rig.submission(work)
+    assert found is not None
+    assert len(found.transactions) == 1
+    assert await read(rig.chain, "counted(uint256)", 5) == 1
+    await rig.gapless()
+
+
+async def test_operators_pause_cancel_and_skip(rig: Rig) -> None:
+    await rig.anvil.automine(False)
+    one, two, three = (laned_work("free", n, key=f"op{n}") for n in (1, 2, 3))
+    first = await rig.engine.start(one)
+    await rig.until(one, lambda s: s.phase is Phase.SENT)
+    second, third = await rig.engine.start(two), await rig.engine.start(three)
+    await rig.until(three, lambda s: True)
+    assert await rig.order("skip", two, reason="not wanted") == "skipped"
+    assert (await finished(second)).status is UnitStatus.SKIPPED
+    assert "to oneself" in await rig.order("cancel", one, reason="a mistake")
+    await rig.until(one, lambda s: any(t.kind == "cancel" for t in s.transactions))
+    assert await rig.order("pause", reason="maintenance") == "paused"
+    await rig.mined(lambda: _settled(rig, one))
+    outcome = await finished(first)
+    assert (outcome.status, outcome.reason) == (UnitStatus.CANCELLED, "cancelled by an operator")
+    assert await read(rig.chain, "counted(uint256)", 1) == 0
+    waiting = await rig.until(three, lambda s: "paused" in s.reason)
+    assert waiting.phase is Phase.WAITING
+    await rig.order("resume")
+    await rig.mined(lambda: _settled(rig, three))
+    assert (await finished(third)).status is UnitStatus.DONE
+    await rig.gapless()
+
+
+async def test_an_order_to_the_unit_takes_it_out_or_waits_for_what_was_sent(rig: Rig) -> None:
+    rig.allow(free={"max_fee_per_gas": 1})
+    waiting = laned_work("free", 8, key="waits")
+    handle = await rig.engine.start(waiting)
+    await rig.until(waiting, lambda s: s.waits_for == "fees")
+    await handle.execute_update("skip", Order("old"))
+    assert (await finished(handle)).status is UnitStatus.SKIPPED
+    rig.allow()
+    await rig.anvil.automine(False)
+    sent = laned_work("free", 9, key="sent")
+    handle = await rig.engine.start(sent)
+    await rig.until(sent, lambda s: s.phase is Phase.SENT)
+    await handle.execute_update("cancel", Order("too late"))
+    await asyncio.sleep(0.5)
+    await rig.mined(lambda: _settled(rig, sent))
+    assert (await finished(handle)).status is UnitStatus.DONE
+    row = await rig.engine.environment.ledger.unit("laned", "free", "sent")
+    assert row is not None
+    assert row.status is UnitStatus.DONE
+
+
+async def test_a_parked_unit_goes_again_when_its_operator_resumes_it(rig: Rig) -> None:
+    work = laned_work("closing", 0, key="parked", park=True)
+    handle = await rig.engine.start(work)
+    while (await handle.query("progress"))["status"] != "parked":
+        await asyncio.sleep(0.1)
+    await handle.execute_update("resume", Order())
+    await rig.until(work, lambda s: s.phase is Phase.WAITING)
+    while (await handle.query("progress"))["status"] != "parked":
+        await asyncio.sleep(0.1)
+    await handle.execute_update("cancel", Order("enough"))
+    assert (await finished(handle)).status is UnitStatus.CANCELLED
+
+
+async def test_a_unit_of_an_express_plan_finds_its_lane(rig: Rig) -> None:
+    work = laned_work("free", 11, express=True)
+    assert (await rig.engine.run(work)).status is UnitStatus.DONE
+    assert await read(rig.chain, "counted(uint256)", 11) == 1
+
+
+def test_the_request_key_outlives_the_proof() -> None:
+    from provery.core.lane_records import request_key_of
+
+    unit = Unit("laned", "free", "1", {"number": 1})
+    assert request_key_of(unit) == request_key_of(Unit("laned", "free", "1", {"number": 1}, title="other"))
+    assert request_key_of(unit) != request_key_of(Unit("laned", "free", "1", {"number": 2}))
