@@ -144,7 +144,7 @@ class RemoteSigner:
         return SinkUnavailable(f"remote signer {self.name}: {reason}", action="it is tried again later")
 
     def _refuse(self, what: str, value: object, action: str = "check that it is a Web3Signer") -> NoReturn:
-        got = shorten(redact(value), 100) if value != "" else None
+        got = shorten(redact(value), 500) if value != "" else None
         raise ConfigurationError(
             f"remote signer {self.name} {what}" + (f", got {got}" if got else ""), action=action
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,26 @@ class AnvilServer(LocalServer):
     def environment(self) -> Mapping[str, str]:
         """The caller's, with caches of its own: the node writes under HOME."""
         return {**os.environ, "HOME": str(self.data)}
+
+    async def prepare(self) -> None:
+        """Keep a copy of a good state; where a kill tore the file in the middle of a write, go back to the copy."""
+        await super().prepare()
+        good = self.data / "state.good.json"
+        if self.saved() is not None:
+            shutil.copyfile(self.state, self.data / "state.new.json")
+            (self.data / "state.new.json").replace(good)
+        elif self.state.exists():
+            self.state.replace(self.data / "state.torn.json")
+            if good.exists():
+                shutil.copyfile(good, self.state)
+
+    def saved(self) -> dict[str, Any] | None:
+        """The state in the file; None where there is none, or half of one."""
+        try:
+            document = json.loads(self.state.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return document if isinstance(document, dict) else None
 
     async def ready(self) -> bool:
         """Whether it answers."""

@@ -142,15 +142,15 @@ class Anvil(AnvilServer):
 
     async def settle(self) -> None:
         """Wait until the state file holds the chain as it is now."""
-        height = await self.height()
-        before = self.state.stat().st_mtime_ns if self.state.exists() else 0
+        latest = await self.call("eth_getBlockByNumber", "latest", False)
         for _ in range(500):
-            # Two writings: the first may have begun before the newest block.
-            now = self.state.stat().st_mtime_ns if self.state.exists() else 0
-            if now > before:
-                if before and await self.height() >= height:
+            saved = self.saved()
+            if saved and saved["blocks"]:
+                last = max((block["header"] for block in saved["blocks"]), key=lambda h: int(h["number"], 16))
+                if all(
+                    last[name] == latest[name] for name in ("number", "parentHash", "stateRoot", "timestamp")
+                ):
                     return
-                before = now
             await asyncio.sleep(STATE_INTERVAL_S / 20)
         raise AssertionError("anvil does not write its state")
 
