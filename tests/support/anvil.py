@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ ETHER = 10**18
 
 def account(index: int) -> Account:
     """One of anvil's ten rich accounts."""
-    return Account(mnemonic=MNEMONIC, index=index)
+    return Account(private_key=private_key(index))
 
 
 def address(index: int) -> str:
@@ -43,6 +44,7 @@ def private_key(index: int) -> str:
     return "0x" + bytes(_local(index).key).hex()
 
 
+@cache
 def _local(index: int) -> Any:
     Accounts.enable_unaudited_hdwallet_features()
     return Accounts.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}")

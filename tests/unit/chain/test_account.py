@@ -31,7 +31,7 @@ from tests.support.rpc_proxy import (
 
 pytestmark = pytest.mark.e2e
 
-LIMITS = Limits(connect_s=1.0, read_s=1.0, total_s=2.0)
+LIMITS = Limits(connect_s=3.0, read_s=3.0, total_s=6.0)
 ERRORS = ("OutdatedState()", "Insufficient(uint256,uint256)")
 
 # Reverts with the call data: CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY CALLDATASIZE PUSH0 REVERT
@@ -581,7 +581,7 @@ async def test_a_killed_node(anvil: Anvil, chain: Chain) -> None:
 
 async def test_opening_says_what_is_wrong(anvil: Anvil) -> None:
     with pytest.raises(ConfigurationError, match="account is not set"):
-        await open_chain([anvil.url], replace(account(0), mnemonic=""), Contract())
+        await open_chain([anvil.url], replace(account(0), private_key=""), Contract())
     with pytest.raises(ConfigurationError, match="no JSON-RPC endpoint"):
         await open_chain([], account(0), Contract())
     with pytest.raises(ConfigurationError, match="signature is malformed"):

@@ -16,7 +16,7 @@ from tests.support.rpc_proxy import RpcProxy, edits, lose_requests, refuses, say
 
 pytestmark = pytest.mark.e2e
 
-LIMITS = Limits(connect_s=1.0, read_s=0.5, total_s=1.0)
+LIMITS = Limits(connect_s=3.0, read_s=3.0, total_s=6.0)
 GAS_PRICE = [Ask("eth_gasPrice")]
 
 
@@ -179,7 +179,7 @@ async def test_everybody_is_asked_at_once_and_stragglers_are_left(
     started = time.monotonic()
     said = await both.every([], whole)
     assert [one.endpoint.name for one in said] == [name(second)]
-    assert time.monotonic() - started < 0.45
+    assert time.monotonic() - started < 2.5
     asked = len(first.requests)
     await both.every([], whole)
     assert len(first.requests) == asked, "it rests"
