@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from provery.chain import shapes
-from provery.chain.endpoint import Answer, Ask, Failure
+from provery.chain import answers, shapes
+from provery.chain.endpoint import Answer, Ask
 from provery.chain.rpc import Rpc, Said
-from provery.chain.shapes import Malformed, digest, quantity
-from provery.core.errors import SinkUnavailable
+from provery.chain.shapes import digest, quantity
 
 
 async def taker(rpc: Rpc, sender: str, nonce: int) -> str | None:
@@ -23,37 +20,35 @@ async def taker(rpc: Rpc, sender: str, nonce: int) -> str | None:
     Raises:
         SinkUnavailable: no node answers, or the block is too old for them.
     """
-    said = await rpc.first(
+    said, high, taken = await rpc.first(
         [Ask("eth_blockNumber"), Ask("eth_getTransactionCount", (sender, "latest"))],
+        lambda said: (said, _number(said.answers[0]), _number(said.answers[1])),
     )
-    try:
-        high = quantity(_value(said.answers[0]), bits=64)
-        if quantity(_value(said.answers[1]), bits=64) <= nonce:
-            return None
-        step, low = 1, high
-        while low > 0:  # back in growing steps, to a block before it
-            low = max(high - step, 0)
-            if await _count(rpc, said, sender, low) <= nonce:
-                break
-            high, step = low, step * 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            if await _count(rpc, said, sender, middle) <= nonce:
-                low = middle
-            else:
-                high = middle
-        (block,) = await rpc.again(said, [Ask("eth_getBlockByNumber", (hex(high), True))])
-        return _in_block(_value(block), sender, nonce)
-    except Malformed as error:
-        raise SinkUnavailable(
-            f"{said.endpoint.name} does not show what used nonce {nonce}: {error}",
-            action="ask a node that keeps older states",
-        ) from None
+    if taken <= nonce:
+        return None
+    step, low = 1, high
+    while low > 0:  # back in growing steps, to a block before it
+        low = max(high - step, 0)
+        if await _count(rpc, said, sender, low) <= nonce:
+            break
+        high, step = low, step * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if await _count(rpc, said, sender, middle) <= nonce:
+            low = middle
+        else:
+            high = middle
+    block = Ask("eth_getBlockByNumber", (hex(high), True))
+    return await rpc.again(said, [block], lambda said: _in_block(answers.value(said), sender, nonce))
 
 
 async def _count(rpc: Rpc, said: Said, sender: str, block: int) -> int:
-    (answer,) = await rpc.again(said, [Ask("eth_getTransactionCount", (sender, hex(block)))])
-    return quantity(_value(answer), bits=64)
+    ask = Ask("eth_getTransactionCount", (sender, hex(block)))
+    return await rpc.again(said, [ask], lambda said: _number(said.answers[0]))
+
+
+def _number(answer: Answer) -> int:
+    return quantity(answers.result(answer), bits=64)
 
 
 def _in_block(block: object, sender: str, nonce: int) -> str | None:
@@ -63,8 +58,3 @@ def _in_block(block: object, sender: str, nonce: int) -> str | None:
             return digest(fields.get("hash"))
     return None
 
-
-def _value(answer: Answer) -> Any:
-    if isinstance(answer, Failure):
-        raise Malformed("an error", answer)
-    return answer.value
