@@ -77,6 +77,7 @@ func TestPublicValuesOfProofs(t *testing.T) {
 		if len(made.Values) != len(public(New(0))) {
 			t.Errorf("%v", made.Values)
 		}
+		order.Input = "" // or the values would be compared with it
 		if _, err := order.Verify(c); err != nil {
 			t.Fatal(err)
 		}
