@@ -57,4 +57,3 @@ def _in_block(block: object, sender: str, nonce: int) -> str | None:
         if str(fields.get("from")).lower() == sender.lower() and quantity(fields.get("nonce")) == nonce:
             return digest(fields.get("hash"))
     return None
-
