@@ -13,7 +13,7 @@ from typer import rich_utils
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from provery.cli import circuits, explain, local, orders, prove, schedules, storage, units
+from provery.cli import circuits, explain, lanes, local, orders, prove, schedules, storage, units
 from provery.cli.failures import error_object, exit_code, usage_object
 from provery.cli.output import emit, say
 from provery.core.errors import ProveryError
@@ -98,5 +98,6 @@ for _name, _command in {"worker": local.worker, "bench": local.bench}.items():
     app.command(_name, context_settings=local.PASS_ON)(_command)
 app.add_typer(circuits.app, name="circuits")
 app.add_typer(schedules.app, name="schedule")
+app.add_typer(lanes.app, name="lane")
 app.add_typer(storage.ledger, name="ledger")
 app.add_typer(storage.artifacts, name="artifacts")
