@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, NoReturn
 
 import httpx
+from pydantic_core import from_json
 
 from provery.core.errors import shorten
 from provery.core.redact import redact, redactor
@@ -33,6 +35,8 @@ _RATE_WORDS = (
 )
 """How hosted endpoints refuse with a JSON-RPC error; they share its code, -32005, with others."""
 _CODE_REVERTED = 3
+_NOT_UNDERSTOOD = frozenset({-32600, -32700})
+"""JSON-RPC: invalid request, parse error."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,7 @@ class Endpoint:
             params=list(address.query),
             auth=None if address.user is None else httpx.BasicAuth(address.user, address.password),
             timeout=httpx.Timeout(self._limits.read_s, connect=self._limits.connect_s),
+            verify=certificates(self.name),
             trust_env=False,
             follow_redirects=False,
             headers={"accept-encoding": "identity", "content-type": "application/json"},
@@ -163,13 +168,17 @@ class Endpoint:
         ]
         status, body = await self._post(json.dumps(calls if batch else calls[0]).encode())
         try:
-            document = json.loads(body, parse_constant=_no_constant)
-        except (ValueError, RecursionError):
+            # Not json.loads: where a library has raised the recursion limit, deep nesting would kill the process.
+            document = from_json(body, allow_inf_nan=False)
+        except ValueError:
             what = f"HTTP {status}" if status != httpx.codes.OK else "an answer"
-            self._down(f"{what} that is not JSON: {shorten(body[:80].decode('utf-8', 'replace'), 80)}")
+            said = redact(body[:200].decode("utf-8", "replace"))
+            self._down(f"{what} that is not JSON: {shorten(said, 80)}")
         if batch and isinstance(document, dict):
+            failure = _failure(document.get("error"))
+            if failure and (failure.code in _NOT_UNDERSTOOD or "batch" in failure.message.lower()):
+                raise _NoBatches
             self._check_refusal(document)
-            raise _NoBatches
         answers = self._matched(document if batch else [document], ids)
         for answer in answers:
             if isinstance(answer, Failure) and answer.rate_limited:
@@ -230,8 +239,7 @@ class Endpoint:
             failure = _failure(error) or Failure(0, str(error))
             if failure.rate_limited:
                 self._down(f"limits requests: {failure}", rest_s=1.0)
-            if failure.code not in (-32600, -32700):
-                self._down(str(failure))
+            self._down(str(failure))
 
     def _answer(self, document: dict[str, Any]) -> Answer:
         if document.get("jsonrpc") != "2.0":
@@ -249,6 +257,11 @@ class Endpoint:
         raise EndpointDown(f"{self.name}: {reason}{got}", rest_s=rest_s)
 
 
+def certificates(name: str) -> ssl.SSLContext | bool:
+    """Whose certificates a client trusts: the usual ones; for plain HTTP none, as loading them takes long."""
+    return True if name.startswith("https://") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def _failure(error: object) -> Failure | None:
     if not isinstance(error, dict):
         return None
@@ -261,7 +274,3 @@ def _failure(error: object) -> Failure | None:
 def _retry_after(headers: httpx.Headers) -> float:
     text = headers.get("retry-after", "")
     return min(float(text[:9]), RETRY_AFTER_LIMIT_S) if text.isdigit() else 1.0
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

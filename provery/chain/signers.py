@@ -7,14 +7,14 @@ are its own affair (:mod:`provery.chain.web3signer`).
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import NoReturn, Protocol
 
 from coincurve import PrivateKey, PublicKey
 from Crypto.Hash import keccak
-from eth_account import Account as Accounts
 from eth_utils.address import to_checksum_address
+from pydantic_core import from_json
 
+from provery.chain.ethaccount import Accounts
 from provery.core.errors import ConfigurationError
 from provery.core.lanes import Account
 from provery.core.redact import redactor
@@ -147,20 +147,23 @@ def _from_keystore(account: Account) -> bytes:
             action="correct its path or its permissions",
         ) from None
     try:
-        keystore = json.loads(text) if len(text) <= KEYSTORE_LIMIT else None
-    except (ValueError, RecursionError):
+        keystore = from_json(text) if len(text) <= KEYSTORE_LIMIT else None
+    except ValueError:
         keystore = None
     if not isinstance(keystore, dict) or keystore.get("version") != 3:
         raise ConfigurationError(
             "the keystore is none", value=path, expected="a keystore file of version 3", action="name another"
         )
+    reason = "it is damaged or of an unknown kind"
     try:
-        return bytes(Accounts.decrypt(keystore, account.password))
+        # The library assumes this cipher, and the MAC does not cover its name.
+        if keystore["crypto"]["cipher"] == "aes-128-ctr":
+            return bytes(Accounts.decrypt(keystore, account.password))
     except ValueError as error:
-        wrong = "MAC" in str(error)
-        reason = "its password is wrong" if wrong else "it is damaged or of an unknown kind"
+        if "MAC" in str(error):
+            reason = "its password is wrong"
     except (KeyError, TypeError, NotImplementedError, AttributeError):
-        reason = "it is damaged or of an unknown kind"
+        pass
     raise ConfigurationError(
         f"the keystore does not open: {reason}", value=path, action="correct the password or the path"
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import rlp
-from eth_account import Account as Accounts
 
+from provery.chain.ethaccount import Accounts
 from provery.chain.shapes import Malformed, address, data
 from provery.chain.signers import Signer, keccak256
 from provery.core.errors import ConfigurationError, InvalidInput
@@ -81,6 +81,6 @@ def _rlp(fields: list[object]) -> bytes:
 def _low(signature: bytes) -> bytes:
     """The signature with the smaller of its two values of s: some key vaults give the other one."""
     s = int.from_bytes(signature[32:64])
-    if s <= _ORDER // 2:
+    if not _ORDER // 2 < s < _ORDER:
         return signature
     return signature[:32] + (_ORDER - s).to_bytes(32) + bytes([signature[64] ^ 1])

@@ -10,8 +10,8 @@ A fault is a coroutine function of the exchange; it returns what goes back to th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -73,8 +73,12 @@ class RpcProxy:
         self.port = free_port()
         self.fault: Fault | None = None
         self.requests: list[list[str]] = []
+        self.heads: list[str] = []
+        """Request lines and headers, in lower case."""
         self._server: asyncio.Server | None = None
-        self._http = httpx.AsyncClient(trust_env=False, timeout=30.0)
+        self._http = httpx.AsyncClient(
+            trust_env=False, timeout=30.0, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -109,12 +113,11 @@ class RpcProxy:
             pass
         finally:
             self._tasks.discard(task)
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            writer.close()  # without waiting: a client may read no more
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        self.heads.append(head)
         length = next(
             int(line.split(":")[1]) for line in head.split("\r\n") if line.startswith("content-length")
         )
@@ -128,12 +131,8 @@ class RpcProxy:
             "content-length": str(len(reply.body)),
             **reply.headers,
         }
-        lines = [
-            f"HTTP/1.1 {reply.status} X",
-            *(f"{name}: {value}" for name, value in headers.items()),
-            "",
-            "",
-        ]
+        shown = [f"{name}: {value}" for name, value in headers.items() if value]
+        lines = [f"HTTP/1.1 {reply.status} X", *shown, "", ""]
         writer.write("\r\n".join(lines).encode())
         if reply.drip_s:
             for byte in reply.body:
