@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
@@ -349,6 +349,24 @@ async def test_a_unit_of_an_express_plan_finds_its_lane(rig: Rig) -> None:
     work = laned_work("free", 11, express=True)
     assert (await rig.engine.run(work)).status is UnitStatus.DONE
     assert await read(rig.chain, "counted(uint256)", 11) == 1
+
+
+async def test_a_unit_whose_workflow_is_lost_lands_once_and_finds_its_result(rig: Rig) -> None:
+    await rig.anvil.automine(False)
+    work = laned_work("free", 31, key="orphaned", params={"log": str(rig.engine.log())})
+    handle = await rig.engine.start(work)
+    await rig.until(work, lambda s: s.phase is Phase.SENT)
+    await handle.terminate("lost")
+    await rig.mined(lambda: _settled(rig, work))
+    assert (await rig.engine.run(work)).status is UnitStatus.DONE
+    assert await read(rig.chain, "counted(uint256)", 31) == 1
+    assert await rig.chain.nonce() == 1
+    assert [line.split()[1] for line in rig.engine.computed()].count("prove") == 1
+    lane = rig.engine.client.get_workflow_handle(lane_of())
+    assert (await lane.describe()).status is WorkflowExecutionStatus.RUNNING
+    other = laned_work("free", 32)
+    await rig.anvil.automine(True)
+    assert (await rig.engine.run(other)).status is UnitStatus.DONE
 
 
 async def provery(rig: Rig, *words: str, status: int = 0) -> Any:
