@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from provery.chain import answers, shapes
-from provery.chain.endpoint import Answer, Ask
+from functools import partial
+
+from provery.chain import shapes
+from provery.chain.answers import result, value
+from provery.chain.endpoint import Ask
 from provery.chain.rpc import Rpc, Said
 from provery.chain.shapes import digest, quantity
 
@@ -20,11 +23,9 @@ async def taker(rpc: Rpc, sender: str, nonce: int) -> str | None:
     Raises:
         SinkUnavailable: no node answers, or the block is too old for them.
     """
-    said, high, taken = await rpc.first(
-        [Ask("eth_blockNumber"), Ask("eth_getTransactionCount", (sender, "latest"))],
-        lambda said: (said, _number(said.answers[0]), _number(said.answers[1])),
-    )
-    if taken <= nonce:
+    asks = [Ask("eth_blockNumber"), Ask("eth_getTransactionCount", (sender, "latest"))]
+    said, high, count = await rpc.first(asks, _head)
+    if count <= nonce:
         return None
     step, low = 1, high
     while low > 0:  # back in growing steps, to a block before it
@@ -39,20 +40,22 @@ async def taker(rpc: Rpc, sender: str, nonce: int) -> str | None:
         else:
             high = middle
     block = Ask("eth_getBlockByNumber", (hex(high), True))
-    return await rpc.again(said, [block], lambda said: _in_block(answers.value(said), sender, nonce))
+    return await rpc.again(said, [block], partial(_in_block, sender, nonce))
+
+
+def _head(said: Said) -> tuple[Said, int, int]:
+    """Who answers, the newest block and the transactions of the account up to it."""
+    number, count = (quantity(result(answer), bits=64) for answer in said.answers)
+    return said, number, count
 
 
 async def _count(rpc: Rpc, said: Said, sender: str, block: int) -> int:
     ask = Ask("eth_getTransactionCount", (sender, hex(block)))
-    return await rpc.again(said, [ask], lambda said: _number(said.answers[0]))
+    return await rpc.again(said, [ask], lambda said: quantity(value(said), bits=64))
 
 
-def _number(answer: Answer) -> int:
-    return quantity(answers.result(answer), bits=64)
-
-
-def _in_block(block: object, sender: str, nonce: int) -> str | None:
-    for one in shapes.items(shapes.mapping(block).get("transactions")):
+def _in_block(sender: str, nonce: int, said: Said) -> str | None:
+    for one in shapes.items(shapes.mapping(value(said)).get("transactions")):
         fields = shapes.mapping(one)
         if str(fields.get("from")).lower() == sender.lower() and quantity(fields.get("nonce")) == nonce:
             return digest(fields.get("hash"))
