@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -19,24 +20,21 @@ class LaneMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ["lane", "stream"]
-
-        def counter(name: str, text: str) -> Counter:
-            return Counter(f"provery_lane_{name}", text, labels, registry=registry)
-
+        more: Any = {"labelnames": labels, "registry": registry}
+        self._counters = {
+            "landed": Counter("provery_lane_landed", "Calls that landed.", **more),
+            "reverted": Counter("provery_lane_reverted", "Calls that a contract refused.", **more),
+            "signed": Counter("provery_lane_signed", "Transactions signed at a fresh nonce.", **more),
+            "bumped": Counter("provery_lane_bumped", "Transactions replaced for a higher fee.", **more),
+            "cancelled": Counter("provery_lane_cancels", "Transactions to oneself.", **more),
+            "resent": Counter("provery_lane_resent", "Sent again, as no node had it.", **more),
+            "reorged": Counter("provery_lane_reorged", "Out of their blocks again.", **more),
+            "displaced": Counter("provery_lane_displaced", "Nonces that were used outside.", **more),
+            "spent": Counter("provery_lane_spent_wei", "Fees of what has landed or reverted.", **more),
+        }
         self._settled = Counter(
             "provery_lane_settled", "Submissions that ended, by how.", [*labels, "how"], registry=registry
         )
-        self._counters = {
-            "landed": counter("landed", "Calls that landed."),
-            "reverted": counter("reverted", "Calls that a contract refused."),
-            "signed": counter("signed", "Transactions signed at a fresh nonce."),
-            "bumped": counter("bumped", "Transactions replaced at the same nonce for a higher fee."),
-            "cancelled": counter("cancels", "Transactions to oneself, signed in the place of a call."),
-            "resent": counter("resent", "Transactions sent again because no node had them."),
-            "reorged": counter("reorged", "Transactions that were in a block and are not any more."),
-            "displaced": counter("displaced", "Nonces that were used outside."),
-            "spent": counter("spent_wei", "Fees of what has landed or reverted, in wei."),
-        }
         self._pending = Gauge(
             "provery_lane_pending", "Submissions that are not settled.", ["lane", "phase"], registry=registry
         )

@@ -20,7 +20,7 @@ from activities.lane_round import Rounds, account
 from activities.memo import Memo, Where
 from activities.stages import cancelled
 from provery.core.details import clip_bytes
-from provery.core.errors import ConfigurationError, ProveryError, Reverted, Superseded
+from provery.core.errors import ConfigurationError, ProverCrashed, ProveryError, Reverted, Superseded
 from provery.core.lane_controls import (
     LINES,
     SIGNAL_ENTER,
@@ -43,8 +43,9 @@ from provery.core.lane_records import (
     Submission,
     request_key_of,
 )
-from provery.core.lanes import SUBMIT_LANE, Submits, lane_id
+from provery.core.lanes import SUBMIT_LANE, Call, Submits, lane_id
 from provery.core.ports import StageContext, StageOutput, System
+from provery.core.redact import redact
 
 BUDGET_S = 60.0
 """How long one activity drives a lane in which nothing changes."""
@@ -74,7 +75,7 @@ class Lanes:
         except asyncio.CancelledError:
             raise cancelled() from None
         except ProveryError as error:
-            raise to_application_error(error) from error
+            raise to_application_error(error, exhausted=True) from error
 
     @activity.defn(name="leave_lane")
     async def leave_lane(self, given: Leave) -> bool:
@@ -123,7 +124,7 @@ class Lanes:
                 system=unit.system,
                 stream=unit.stream,
                 key=unit.key,
-                call=await submits.call(context),
+                call=await _call(submits, context),
                 entered_by=by,
                 entered_at=time.time(),
                 ordinal=unit.ordinal,
@@ -137,11 +138,13 @@ class Lanes:
     async def _end(self, context: StageContext, s: Submission) -> Entered:
         if s.phase in (Phase.SKIPPED, Phase.CANCELLED):
             return Entered(phase=s.phase, reason=s.reason)
-        produced: StageOutput | ProveryError = StageOutput(facts=_facts(s))
+        produced: StageOutput | ProveryError
         if s.phase is Phase.SUPERSEDED:
             produced = Superseded(s.reason)
         elif s.phase is Phase.REVERTED:
             produced = Reverted(s.reason)
+        else:
+            produced = StageOutput(facts=_facts(s))
         result = await self.memo.record(context, produced, self.where(), s.entered_at)
         if isinstance(result, ProveryError):
             raise result
@@ -192,6 +195,17 @@ class Lanes:
             lines=tuple(_line(s) for s in open_[:LINES]),
             settled=tuple(Settled(s.request_key, s.unit, s.phase, s.reason) for s in untold[:LINES]),
         )
+
+
+async def _call(submits: Submits, context: StageContext) -> Call:
+    try:
+        return await submits.call(context)
+    except ProveryError:
+        raise
+    except Exception as error:
+        raise ProverCrashed(
+            f"making the call failed unexpectedly: {type(error).__name__}: {redact(str(error))}"
+        ) from error
 
 
 def submitter(system: Callable[[str], System]) -> Callable[[str], Submits]:

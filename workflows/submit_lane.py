@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from provery.core import lane_controls
@@ -145,7 +145,7 @@ class SubmitLane:
     async def _tell_one(self, settled: Settled) -> None:
         try:
             await workflow.get_external_workflow_handle(settled.unit).signal(SIGNAL_SETTLED, settled)
-        except ApplicationError as error:
+        except FailureError as error:
             self._note(f"{settled.unit} was not there to be told: {error.message}")
         self._told.append(settled.request_key)
         self._note(f"{settled.unit} {settled.phase}: {settled.reason}")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from statistics import median
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
-from provery.chain import metrics, shapes, transactions
-from provery.chain.endpoint import Answer, Ask, Failure, Limits, Result
+from provery.chain import answers, metrics, shapes, transactions
+from provery.chain.endpoint import Ask, Failure, Limits, Result
 from provery.chain.nonces import taker
 from provery.chain.reverts import ErrorNames
 from provery.chain.rpc import Rpc, Said
 from provery.chain.sendings import final, for_the_operator, sent
-from provery.chain.shapes import Malformed, digest, quantity
+from provery.chain.shapes import quantity
 from provery.chain.signers import Signer, local_signer
 from provery.chain.web3signer import RemoteSigner
-from provery.core.errors import ConfigurationError, InvalidInput, Reverted, SinkUnavailable
+from provery.core.errors import ConfigurationError, Reverted, SinkUnavailable
 from provery.core.lanes import Account, Block, Call, Contract, Fees, Receipt, Sent, Signed, Unsigned
 from provery.core.types import Json
 
@@ -23,8 +23,6 @@ FEE_BLOCKS = 10
 """Blocks whose usual tips are looked at where the node suggests none."""
 _UNSUPPORTED = frozenset({-32601, -32600, -32602, -32004})
 """JSON-RPC error codes of a node that lacks a method, or a form of its parameters (EIP-1474)."""
-
-T = TypeVar("T")
 
 
 async def open_chain(
@@ -101,40 +99,48 @@ class EvmAccount:
             Ask("eth_maxPriorityFeePerGas"),
             Ask("eth_gasPrice"),
         ]
-        said = await self._rpc.first(asks, final=lambda failure: failure.code in _UNSUPPORTED)
-        return self._checked(said, _fees)
+        return await self._rpc.first(asks, answers.fees, final=lambda failure: failure.code in _UNSUPPORTED)
 
     async def nonce(self) -> int:
         """Transactions of the account in the newest block, by the node that has seen most."""
-        said = await self._rpc.every([Ask("eth_getTransactionCount", (self.sender, "latest"))])
-        return max(self._each(said, lambda one: quantity(_value(one.answers[0]), bits=64)))
+        ask = Ask("eth_getTransactionCount", (self.sender, "latest"))
+        return max(await self._rpc.every([ask], lambda said: quantity(answers.value(said), bits=64)))
 
     async def balance(self) -> int:
         """Wei of the account."""
-        said = await self._rpc.first([Ask("eth_getBalance", (self.sender, "latest"))])
-        wei = self._checked(said, lambda answers: quantity(_value(answers[0])))
+        ask = Ask("eth_getBalance", (self.sender, "latest"))
+        wei = await self._rpc.first([ask], lambda said: quantity(answers.value(said)))
         metrics.BALANCE.labels(str(self.chain_id), self.sender).set(wei)
         return wei
 
     async def head(self) -> Block:
         """The newest block that any endpoint has."""
-        said = await self._rpc.every([Ask("eth_getBlockByNumber", ("latest", False))])
-        blocks = self._each(said, lambda one: shapes.block(_value(one.answers[0])))
+        ask = Ask("eth_getBlockByNumber", ("latest", False))
+        blocks = await self._rpc.every([ask], lambda said: shapes.block(answers.value(said)))
         return max(blocks, key=lambda block: block.number)
 
     async def known(self, tx_hash: str) -> bool:
         """Whether a node has the transaction, pending or in a block."""
-        said = await self._rpc.every([Ask("eth_getTransactionByHash", (tx_hash,))])
-        return any(self._each(said, lambda one: _is(one.answers[0], "hash", tx_hash)))
+        ask = Ask("eth_getTransactionByHash", (tx_hash,))
+        return any(await self._rpc.every([ask], lambda said: answers.has(said, tx_hash)))
 
     async def receipt(self, tx_hash: str) -> Receipt | None:
         """Its receipt, if it is in a block of the chain as it is now."""
-        for one in await self._rpc.every([Ask("eth_getTransactionReceipt", (tx_hash,))]):
-            value = _value(one.answers[0])
-            if isinstance(value, dict) and value.get("blockHash") is not None:
-                found = await self._confirmed(one, value, tx_hash)
-                if found is not None:
-                    return found
+        ask = Ask("eth_getTransactionReceipt", (tx_hash,))
+        problems: list[SinkUnavailable] = []
+        for said, included in await self._rpc.every([ask], lambda said: (said, answers.included(said))):
+            if not included:
+                continue
+            block = Ask("eth_getBlockByNumber", (included.get("blockNumber"), False))
+            try:
+                found = await self._rpc.again(said, [block], partial(answers.receipt, included, tx_hash))
+            except SinkUnavailable as error:
+                problems.append(error)
+                continue
+            if found is not None:
+                return found
+        if problems:
+            raise problems[0]
         return None
 
     async def taken(self, nonce: int) -> Receipt | None:
@@ -142,34 +148,24 @@ class EvmAccount:
         found = await taker(self._rpc, self.sender, nonce)
         return None if found is None else await self.receipt(found)
 
-    async def _confirmed(self, said: Said, value: dict[str, Any], tx_hash: str) -> Receipt | None:
-        """A receipt whose block is in the chain by the same node's word."""
-        (answer,) = await self._rpc.again(
-            said, [Ask("eth_getBlockByNumber", (value.get("blockNumber"), False))]
-        )
-        if isinstance(answer, Failure) or answer.value is None:
-            return None
-        try:
-            block = shapes.block(answer.value)
-            receipt = _receipt(value, tx_hash, block)
-        except Malformed as error:
-            raise self._malformed(said, error) from None
-        return receipt if digest(value["blockHash"]) == block.hash else None
-
     # ------------------------------------------------------------------ calls
 
     async def estimate(self, call: Call) -> int:
         """Gas that the call uses now."""
-        said = await self._rpc.first([Ask("eth_estimateGas", (self._request(call),))], final=self._refusal)
-        self._raise_refusal(said.answers[0], call.method)
-        return self._checked(said, lambda answers: quantity(_value(answers[0]), bits=64))
+        ask = Ask("eth_estimateGas", (self._request(call),))
+        return await self._rpc.first(
+            [ask],
+            lambda said: quantity(self._unless_refused(said, call.method), bits=64),
+            final=self._refusal,
+        )
 
     async def read(self, to: str, data: str, *, block: str = "latest") -> bytes:
         """Result of a call that changes nothing."""
-        request: dict[str, Json] = {"from": self.sender, "to": to, "data": data}
-        said = await self._rpc.first([Ask("eth_call", (request, block))], final=self._refusal)
-        self._raise_refusal(said.answers[0], f"the call {data[:10]}")
-        return self._checked(said, lambda answers: shapes.data(_value(answers[0])))
+        ask = Ask("eth_call", ({"from": self.sender, "to": to, "data": data}, block))
+        what = f"the call {data[:10]}"
+        return await self._rpc.first(
+            [ask], lambda said: shapes.data(self._unless_refused(said, what)), final=self._refusal
+        )
 
     async def code(self, address: str) -> bytes:
         """Code of the contract at an address; empty where there is none."""
@@ -189,18 +185,16 @@ class EvmAccount:
         """
         request = self._request(call) | await self._gas_of(receipt.hash)
         for number in (receipt.block.number, receipt.block.number - 1):
-            said = await self._rpc.first(
-                [Ask("eth_call", (request, hex(max(number, 0))))], final=lambda _: True
-            )
-            answer = said.answers[0]
+            ask = Ask("eth_call", (request, hex(max(number, 0))))
+            answer = await self._rpc.first([ask], lambda said: said.answers[0], final=lambda _: True)
             reason = self._names.of_failure(answer) if isinstance(answer, Failure) else None
             if reason is not None:
                 return reason
         return f"reverted with {receipt.gas_used} gas used; the call passes when it is repeated in that block"
 
     async def _gas_of(self, tx_hash: str) -> dict[str, Json]:
-        said = await self._rpc.first([Ask("eth_getTransactionByHash", (tx_hash,))])
-        found = _value(said.answers[0])
+        ask = Ask("eth_getTransactionByHash", (tx_hash,))
+        found = await self._rpc.first([ask], answers.value)
         gas = found.get("gas") if isinstance(found, dict) else None
         return {"gas": gas} if isinstance(gas, str) else {}
 
@@ -215,10 +209,12 @@ class EvmAccount:
     def _refusal(self, failure: Failure) -> bool:
         return self._names.of_failure(failure) is not None
 
-    def _raise_refusal(self, answer: Answer, what: str) -> None:
-        if isinstance(answer, Failure):
-            reason = self._names.of_failure(answer) or str(answer)
-            raise Reverted(f"the contract refuses {what or 'the call'}: {reason}")
+    def _unless_refused(self, said: Said, what: str) -> Any:
+        answer = said.answers[0]
+        if isinstance(answer, Result):
+            return answer.value
+        reason = self._names.of_failure(answer) or str(answer)
+        raise Reverted(f"the contract refuses {what or 'the call'}: {reason}")
 
     # ------------------------------------------------------------------ transactions
 
@@ -236,100 +232,24 @@ class EvmAccount:
             InvalidInput: the node refuses the transaction for what it is; no repetition mends that.
             ConfigurationError: the node, or the account, has to be set up differently.
         """
+        ask = Ask("eth_sendRawTransaction", (signed.raw,))
         try:
-            said = await self._rpc.first(
-                [Ask("eth_sendRawTransaction", (signed.raw,))],
+            outcome = await self._rpc.first(
+                [ask],
+                partial(answers.outcome, signed),
                 final=lambda failure: bool(sent(failure)) or for_the_operator(failure) or final(failure),
                 fresh=False,
             )
         except SinkUnavailable:
-            # The last word of a node that took it may be what was lost.
-            if await self._is_known(signed.hash):
-                return self._counted(Sent.ACCEPTED)
-            raise
-        answer = said.answers[0]
-        if isinstance(answer, Result):
-            if self._checked(said, lambda _: digest(answer.value)) != signed.hash:
-                raise SinkUnavailable(f"{said.endpoint.name} answered a transaction with another's hash")
-            return self._counted(Sent.ACCEPTED)
-        outcome = sent(answer)
-        if outcome is None:
-            refusal = ConfigurationError if for_the_operator(answer) else InvalidInput
-            raise refusal(f"{said.endpoint.name} refuses the transaction: {answer}")
-        return self._counted(outcome)
+            # What was lost may be the answer of a node that took it.
+            if not await self._is_known(signed.hash):
+                raise
+            outcome = Sent.ACCEPTED
+        metrics.SENT.labels(str(self.chain_id), self.sender, outcome.value).inc()
+        return outcome
 
     async def _is_known(self, tx_hash: str) -> bool:
         try:
             return await self.known(tx_hash)
         except SinkUnavailable:
             return False
-
-    def _counted(self, outcome: Sent) -> Sent:
-        metrics.SENT.labels(str(self.chain_id), self.sender, outcome.value).inc()
-        return outcome
-
-    # ------------------------------------------------------------------ shapes
-
-    def _checked(self, said: Said, read: Callable[[Sequence[Answer]], T]) -> T:
-        try:
-            return read(said.answers)
-        except Malformed as error:
-            raise self._malformed(said, error) from None
-
-    def _each(self, said: Sequence[Said], read: Callable[[Said], T]) -> list[T]:
-        """What endpoints said, without those that said nonsense, unless all did."""
-        found: list[T] = []
-        problems: list[SinkUnavailable] = []
-        for one in said:
-            try:
-                found.append(read(one))
-            except Malformed as error:
-                problems.append(self._malformed(one, error))
-        if not found:
-            raise problems[0]
-        return found
-
-    @staticmethod
-    def _malformed(said: Said, error: Malformed) -> SinkUnavailable:
-        return SinkUnavailable(f"{said.endpoint.name} answered {error}", action="it is tried again later")
-
-
-def _value(answer: Answer) -> Any:
-    if isinstance(answer, Failure):
-        raise Malformed("an error", answer)
-    return answer.value
-
-
-def _is(answer: Answer, field: str, tx_hash: str) -> bool:
-    value = _value(answer)
-    return value is not None and digest(shapes.mapping(value).get(field)) == tx_hash.lower()
-
-
-def _fees(answers: Sequence[Answer]) -> Fees:
-    latest, history, tip, price = answers
-    if "baseFeePerGas" not in shapes.mapping(_value(latest)):
-        return Fees(base=quantity(_value(price)), priority=0, dynamic=False)
-    past = {} if isinstance(history, Failure) else shapes.mapping(history.value)
-    bases = [quantity(base) for base in shapes.items(past.get("baseFeePerGas") or [])]
-    # The last entry of the history is of the block to come; without it, this block's, raised as far as it may rise.
-    base = bases[-1] if bases else -(-quantity(_value(latest)["baseFeePerGas"]) * 9 // 8)
-    if isinstance(tip, Result):
-        return Fees(base=base, priority=quantity(tip.value))
-    rewards = [quantity(shapes.items(row)[0]) for row in shapes.items(past.get("reward") or []) if row]
-    paid = [reward for reward in rewards if reward]
-    return Fees(base=base, priority=int(median(paid)) if paid else 0)
-
-
-def _receipt(value: dict[str, Any], tx_hash: str, block: Block) -> Receipt:
-    if digest(value.get("transactionHash")) != tx_hash.lower():
-        raise Malformed("a receipt of another transaction", value.get("transactionHash"))
-    status = quantity(value.get("status"), bits=8)
-    if status > 1:
-        raise Malformed("a receipt whose status is neither 0 nor 1", status)
-    return Receipt(
-        hash=tx_hash.lower(),
-        block=block,
-        succeeded=status == 1,
-        gas_used=quantity(value.get("gasUsed"), bits=64),
-        gas_price=quantity(value.get("effectiveGasPrice")),
-    )

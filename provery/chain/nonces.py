@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from provery.chain import shapes
-from provery.chain.endpoint import Answer, Ask, Failure
+from provery.chain.answers import result, value
+from provery.chain.endpoint import Ask
 from provery.chain.rpc import Rpc, Said
-from provery.chain.shapes import Malformed, digest, quantity
-from provery.core.errors import SinkUnavailable
+from provery.chain.shapes import digest, quantity
 
 
 async def taker(rpc: Rpc, sender: str, nonce: int) -> str | None:
@@ -23,48 +23,40 @@ async def taker(rpc: Rpc, sender: str, nonce: int) -> str | None:
     Raises:
         SinkUnavailable: no node answers, or the block is too old for them.
     """
-    said = await rpc.first(
-        [Ask("eth_blockNumber"), Ask("eth_getTransactionCount", (sender, "latest"))],
-    )
-    try:
-        high = quantity(_value(said.answers[0]), bits=64)
-        if quantity(_value(said.answers[1]), bits=64) <= nonce:
-            return None
-        step, low = 1, high
-        while low > 0:  # back in growing steps, to a block before it
-            low = max(high - step, 0)
-            if await _count(rpc, said, sender, low) <= nonce:
-                break
-            high, step = low, step * 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            if await _count(rpc, said, sender, middle) <= nonce:
-                low = middle
-            else:
-                high = middle
-        (block,) = await rpc.again(said, [Ask("eth_getBlockByNumber", (hex(high), True))])
-        return _in_block(_value(block), sender, nonce)
-    except Malformed as error:
-        raise SinkUnavailable(
-            f"{said.endpoint.name} does not show what used nonce {nonce}: {error}",
-            action="ask a node that keeps older states",
-        ) from None
+    asks = [Ask("eth_blockNumber"), Ask("eth_getTransactionCount", (sender, "latest"))]
+    said, high, count = await rpc.first(asks, _head)
+    if count <= nonce:
+        return None
+    step, low = 1, high
+    while low > 0:  # back in growing steps, to a block before it
+        low = max(high - step, 0)
+        if await _count(rpc, said, sender, low) <= nonce:
+            break
+        high, step = low, step * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if await _count(rpc, said, sender, middle) <= nonce:
+            low = middle
+        else:
+            high = middle
+    block = Ask("eth_getBlockByNumber", (hex(high), True))
+    return await rpc.again(said, [block], partial(_in_block, sender, nonce))
+
+
+def _head(said: Said) -> tuple[Said, int, int]:
+    """Who answers, the newest block and the transactions of the account up to it."""
+    number, count = (quantity(result(answer), bits=64) for answer in said.answers)
+    return said, number, count
 
 
 async def _count(rpc: Rpc, said: Said, sender: str, block: int) -> int:
-    (answer,) = await rpc.again(said, [Ask("eth_getTransactionCount", (sender, hex(block)))])
-    return quantity(_value(answer), bits=64)
+    ask = Ask("eth_getTransactionCount", (sender, hex(block)))
+    return await rpc.again(said, [ask], lambda said: quantity(value(said), bits=64))
 
 
-def _in_block(block: object, sender: str, nonce: int) -> str | None:
-    for one in shapes.items(shapes.mapping(block).get("transactions")):
+def _in_block(sender: str, nonce: int, said: Said) -> str | None:
+    for one in shapes.items(shapes.mapping(value(said)).get("transactions")):
         fields = shapes.mapping(one)
         if str(fields.get("from")).lower() == sender.lower() and quantity(fields.get("nonce")) == nonce:
             return digest(fields.get("hash"))
     return None
-
-
-def _value(answer: Answer) -> Any:
-    if isinstance(answer, Failure):
-        raise Malformed("an error", answer)
-    return answer.value

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from provery.chain import metrics
 from provery.chain.endpoint import Answer, Ask, Endpoint, EndpointDown, Failure, Limits
@@ -24,6 +25,8 @@ STRAGGLER_S = 3.0
 """Seconds that the others get once one endpoint has answered a question that goes to all."""
 
 _HEAD = Ask("eth_blockNumber")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,12 @@ class _Member:
         self._failures = 0
         self.rests_until = 0.0
 
-    def failed(self, rest_s: float) -> None:
+    def failed(self, error: EndpointDown) -> EndpointDown:
         rest = min(FIRST_REST_S * 2.0**self._failures, LONGEST_REST_S)
         self._failures = min(self._failures + 1, 16)
-        self.rests_until = self._clock() + max(rest, rest_s)
+        self.rests_until = self._clock() + max(rest, error.rest_s)
         self.checked = False
+        return error
 
 
 class Rpc:
@@ -91,40 +95,43 @@ class Rpc:
             ConfigurationError: the endpoints are of different chains; the message names them.
             SinkUnavailable: none answers.
         """
-        found = await asyncio.gather(*(self._id_of(m) for m in self._members), return_exceptions=True)
-        ids: dict[str, int] = {}
+        found = await _most([self._id_of(member) for member in self._members])
+        ids: list[tuple[str, int]] = []
         reasons: list[EndpointDown] = []
         for member, one in zip(self._members, found, strict=True):
             if isinstance(one, int):
                 member.checked = True
-                ids[member.endpoint.name] = one
-            elif isinstance(one, EndpointDown):
-                member.failed(one.rest_s)
-                reasons.append(one)
+                ids.append((member.endpoint.name, one))
             else:
-                raise one
+                reasons.append(member.failed(one))
         if not ids:
             raise _nobody(reasons)
-        if len(set(ids.values())) > 1:
+        if len({number for _, number in ids}) > 1:
             raise ConfigurationError(
                 "the JSON-RPC endpoints are of different chains",
-                value=", ".join(f"{name}: {number}" for name, number in ids.items()),
+                value=", ".join(f"{name}: {number}" for name, number in ids),
                 expected="one chain id",
                 action="take the wrong one out of the setting",
             )
-        self.chain_id = next(iter(ids.values()))
+        self.chain_id = ids[0][1]
 
     async def close(self) -> None:
         """Close the connections."""
         await asyncio.gather(*(member.endpoint.close() for member in self._members))
 
     async def first(
-        self, asks: Sequence[Ask], *, final: Callable[[Failure], bool] = lambda _: False, fresh: bool = True
-    ) -> Said:
-        """The answers of the first endpoint that gives usable ones.
+        self,
+        asks: Sequence[Ask],
+        read: Callable[[Said], T],
+        *,
+        final: Callable[[Failure], bool] = lambda _: False,
+        fresh: bool = True,
+    ) -> T:
+        """What the first endpoint says that gives usable answers.
 
         Args:
             asks: Calls of methods, in one batch.
+            read: Makes something of the answers; where it raises ``Malformed``, the next endpoint is asked.
             final: Whether an error is an answer; the next endpoint is asked otherwise.
             fresh: Whether the endpoint has to be up to date.
 
@@ -136,17 +143,16 @@ class Rpc:
         for member in self._order():
             try:
                 said = await self._ask(member, asks, fresh=fresh)
+                bad = next((a for a in said.answers if isinstance(a, Failure) and not final(a)), None)
+                if bad is None:
+                    return self._read(member, said, read)
+                reasons.append(EndpointDown(f"{member.endpoint.name}: {bad}"))
             except EndpointDown as error:
                 reasons.append(error)
-                continue
-            bad = next((a for a in said.answers if isinstance(a, Failure) and not final(a)), None)
-            if bad is None:
-                return said
-            reasons.append(EndpointDown(f"{member.endpoint.name}: {bad}"))
         raise _nobody(reasons)
 
-    async def every(self, asks: Sequence[Ask]) -> list[Said]:
-        """What the endpoints that are up to date answer, in order of preference, at least one; errors count as silence.
+    async def every(self, asks: Sequence[Ask], read: Callable[[Said], T]) -> list[T]:
+        """What the endpoints that are up to date say, in order of preference, at least one; errors count as silence.
 
         Once one has answered, the others get ``STRAGGLER_S`` seconds.
 
@@ -155,47 +161,35 @@ class Rpc:
             ConfigurationError: the only endpoints that answer are of another chain.
         """
         members = [m for m in self._members if not m.resting] or list(self._members)
-        tasks = [asyncio.create_task(self._ask(member, asks, fresh=True)) for member in members]
-        try:
-            await _most(tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-        found: list[Said] = []
+        results = await _most([self._ask(member, asks, fresh=True) for member in members])
+        found: list[T] = []
         reasons: list[EndpointDown] = []
-        for member, result in zip(members, results, strict=True):
-            if isinstance(result, asyncio.CancelledError):
-                result = EndpointDown(f"{member.endpoint.name}: slower than the others by {STRAGGLER_S:g} s")
-                member.failed(result.rest_s)
-            if isinstance(result, EndpointDown):
-                reasons.append(result)
-            elif isinstance(result, BaseException):
-                raise result
-            elif failure := next((a for a in result.answers if isinstance(a, Failure)), None):
-                reasons.append(EndpointDown(f"{member.endpoint.name}: {failure}"))
+        for member, said in zip(members, results, strict=True):
+            name = member.endpoint.name
+            if isinstance(said, EndpointDown):
+                reasons.append(said if member.resting else member.failed(said))
+            elif not self._heads.current(said.head):  # as a later answer has shown
+                reasons.append(self._behind(said.endpoint, said.head))
+            elif failure := next((a for a in said.answers if isinstance(a, Failure)), None):
+                reasons.append(EndpointDown(f"{name}: {failure}"))
             else:
-                found.append(result)
-        # A later answer may have shown that an earlier one was behind.
-        current = [said for said in found if self._heads.current(said.head)]
-        reasons += [
-            EndpointDown(f"{said.endpoint.name}: at block {said.head}, behind {self._heads.highest}")
-            for said in found
-            if said not in current
-        ]
-        if not current:
+                try:
+                    found.append(self._read(member, said, read))
+                except EndpointDown as error:
+                    reasons.append(error)
+        if not found:
             raise _nobody(reasons)
-        return current
+        return found
 
-    async def again(self, said: Said, asks: Sequence[Ask]) -> list[Answer]:
+    async def again(self, said: Said, asks: Sequence[Ask], read: Callable[[Said], T]) -> T:
         """Ask the endpoint that gave an answer for more.
 
         Raises:
-            SinkUnavailable: it does not answer any more.
+            SinkUnavailable: it does not give a usable answer.
         """
         member = next(m for m in self._members if m.endpoint is said.endpoint)
         try:
-            return (await self._ask(member, asks, fresh=False)).answers
+            return self._read(member, await self._ask(member, asks, fresh=False), read)
         except EndpointDown as error:
             raise _nobody([error]) from None
 
@@ -222,15 +216,24 @@ class Rpc:
             metrics.HEAD.labels(str(self.chain_id), endpoint.name).set(head)
             if not self._heads.note(endpoint.name, head):
                 outcome = "behind"
-                raise EndpointDown(f"{endpoint.name}: at block {head}, behind {self._heads.highest}")
+                raise self._behind(endpoint, head)
             outcome = "answered"
             return Said(endpoint, head, answers[1:])
         except EndpointDown as error:
             if outcome == "failed":
-                member.failed(error.rest_s)
+                member.failed(error)
             raise
         finally:
             metrics.REQUESTS.labels(str(self.chain_id), endpoint.name, outcome).inc()
+
+    def _read(self, member: _Member, said: Said, read: Callable[[Said], T]) -> T:
+        try:
+            return read(said)
+        except Malformed as error:
+            raise member.failed(EndpointDown(f"{member.endpoint.name}: {error}")) from None
+
+    def _behind(self, endpoint: Endpoint, head: int) -> EndpointDown:
+        return EndpointDown(f"{endpoint.name}: at block {head}, behind {self._heads.highest}")
 
     async def _check(self, member: _Member) -> None:
         """An endpoint that was away may have come back as another chain's."""
@@ -268,11 +271,26 @@ def _nobody(reasons: Sequence[EndpointDown]) -> SinkUnavailable | ConfigurationE
     )
 
 
-async def _most(tasks: Sequence[asyncio.Task[Said]]) -> None:
-    """Wait for all, or from the first success on for a little."""
+async def _most(questions: Sequence[Coroutine[object, object, T]]) -> list[T | EndpointDown]:
+    """Ask at once; wait for all, or from the first success on for a little. In the order of the questions."""
+    tasks = [asyncio.create_task(question) for question in questions]
     pending = set(tasks)
-    while pending:
-        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        if any(task.exception() is None for task in done):
-            await asyncio.wait(pending, timeout=STRAGGLER_S) if pending else None
-            return
+    try:
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if pending and any(task.exception() is None for task in done):
+                await asyncio.wait(pending, timeout=STRAGGLER_S)
+                break
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    found: list[T | EndpointDown] = []
+    for result in results:
+        if isinstance(result, asyncio.CancelledError):
+            found.append(EndpointDown(f"slower than another endpoint by {STRAGGLER_S:g} s"))
+        elif isinstance(result, BaseException) and not isinstance(result, EndpointDown):
+            raise result
+        else:
+            found.append(result)
+    return found

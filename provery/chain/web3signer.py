@@ -15,6 +15,7 @@ import httpx
 from coincurve import PublicKey
 from pydantic_core import from_json
 
+from provery.chain.endpoint import certificates
 from provery.chain.signers import account_of, signer_of
 from provery.core.errors import ConfigurationError, SinkUnavailable, shorten
 from provery.core.lanes import Account
@@ -50,6 +51,7 @@ class RemoteSigner:
             params=list(address.query),
             auth=None if address.user is None else httpx.BasicAuth(address.user, address.password),
             timeout=httpx.Timeout(TOTAL_S, connect=5.0),
+            verify=certificates(self.name),
             trust_env=False,
             follow_redirects=False,
             headers={"accept-encoding": "identity"},
@@ -144,7 +146,7 @@ class RemoteSigner:
         return SinkUnavailable(f"remote signer {self.name}: {reason}", action="it is tried again later")
 
     def _refuse(self, what: str, value: object, action: str = "check that it is a Web3Signer") -> NoReturn:
-        got = shorten(redact(value), 100) if value != "" else None
+        got = shorten(redact(value), 500) if value != "" else None
         raise ConfigurationError(
             f"remote signer {self.name} {what}" + (f", got {got}" if got else ""), action=action
         )

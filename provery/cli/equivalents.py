@@ -10,6 +10,9 @@ from urllib.parse import quote
 from provery.cli.output import jsonable, say
 from provery.client import Address, namespace, schedule_link, temporal_command, ui_base, ui_link
 from provery.core.controls import PROVE_UNIT, QUERY_PROGRESS, Order, ProveInput
+from provery.core.lane_controls import QUERY_LANE
+from provery.core.lane_records import LaneOrder
+from provery.core.lanes import SUBMIT_LANE
 from provery.core.queues import ORCHESTRATE, task_queue
 from provery.core.types import Work
 
@@ -48,6 +51,24 @@ def for_order(env: Mapping[str, str], unit: Address, name: str, order: Order) ->
         input=jsonable(order),
     )
     return command, ui_link(env, unit.workflow_id)
+
+
+def for_lane_order(env: Mapping[str, str], order: LaneOrder) -> tuple[str, str]:
+    """Giving an order to a lane that runs."""
+    command = temporal_command(
+        env, "workflow", "update", "execute", workflow_id=order.lane, name=order.name, input=jsonable(order)
+    )
+    return command, ui_link(env, order.lane)
+
+
+def for_lane(env: Mapping[str, str], lane: str) -> tuple[str, str]:
+    """Asking a lane how it stands."""
+    return temporal_command(env, "workflow", "query", workflow_id=lane, type=QUERY_LANE), ui_link(env, lane)
+
+
+def for_lanes(env: Mapping[str, str]) -> tuple[str, str]:
+    """Listing the lanes that run."""
+    return for_list(env, f"WorkflowType = '{SUBMIT_LANE}'", 50)
 
 
 def for_progress(env: Mapping[str, str], unit: Address) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from provery.cli.session import Session, run
 from provery.cli.units import look
 from provery.client import Address, NotFound
 
+GWEI = 10**9
 ATTEMPT_COLUMNS = (
     "stage",
     "shard",
@@ -32,7 +33,8 @@ def explain(unit: UnitArgument, json_: JsonOption = False, print_temporal: Print
     JSON: {"unit": {as in `list`, and "params", "params_sha256", "plan"}, "attempts": [{"stage", "shard", "number",
     "generation", "worker", "host", "queue", "prover", "device", "started_at", "ended_at", "outcome", "error_kind",
     "error", "exit_code", "signal", "cpu_s", "peak_rss", "cost", "workflow_id", "run_id", …}], "results": [{"stage",
-    "shard", "memo_key", "outputs": [artifact], "facts", "seconds", …}], "submissions": […], "events": […],
+    "shard", "memo_key", "outputs": [artifact], "facts", "seconds", …}], "submissions": […],
+    "lane": [{as in `lane show`}], "events": […],
     "costs": {"total", "computing", "submissions", "cpu_s", "wall_s", "peak_rss", "attempts": {outcome: count}},
     "verifying_keys": {stage: digest}, "run": {…} | null, "progress": {…} | null, "ui"}; times are seconds since the
     epoch, sizes bytes
@@ -59,6 +61,7 @@ def explain(unit: UnitArgument, json_: JsonOption = False, print_temporal: Print
             "attempts": attempts,
             "results": _rows(audit, "results"),
             "submissions": _rows(audit, "submissions"),
+            "lane": _rows(audit, "lane"),
             "events": _rows(audit, "events"),
             "verifying_keys": {s.stage.value: s.verifying_key for s in row.plan.stages if s.verifying_key}
             if row.plan
@@ -96,6 +99,8 @@ def _tell(found: dict[str, Any]) -> None:
     facts = [(r.get("stage"), k, v) for r in found["results"] for k, v in (r.get("facts") or {}).items()]
     if facts:
         console().print(table("\nfacts", ("stage", "fact", "value"), facts))
+    for submission in found["lane"]:
+        _print_submission(submission)
     for title in ("submissions", "events"):
         if found[title]:
             columns = list(found[title][0])
@@ -108,6 +113,45 @@ def _tell(found: dict[str, Any]) -> None:
         f"{_number(costs.get('cpu_s')):.2f} CPU-seconds, peak {_number(costs.get('peak_rss')) / 2**20:.0f} MiB, "
         f"cost {_number(costs.get('total')):.6g}"
     )
+
+
+def _print_submission(s: dict[str, Any]) -> None:
+    """A call through a lane, and each transaction that was signed for it."""
+    call = s["call"]
+    say(
+        f"\nlane {s['lane'].removeprefix('lane/')}: {call['method'] or call['data'][:10]} of {call['to']}: {s['phase']}"
+        + (f", {s['reason']}" if s["reason"] else "")
+        + f"; cost {int(s['fee_wei']) / GWEI:.9g} gwei"
+    )
+    rows = [
+        (
+            t["nonce"],
+            t["kind"],
+            t["fate"],
+            f"{int(t['max_fee_per_gas']) / GWEI:.6g} + {int(t['max_priority_fee_per_gas']) / GWEI:.6g}",
+            t["gas"] if t["gas_used"] is None else f"{t['gas_used']} of {t['gas']}",
+            f"{int(t['fee_wei']) / GWEI:.9g}",
+            stamp(t["signed_at"]),
+            stamp(t["sent_at"]),
+            "" if t["block"] is None else t["block"],
+            t["hash"],
+        )
+        for t in s["transactions"]
+    ]
+    if rows:
+        heads = (
+            "nonce",
+            "kind",
+            "status",
+            "gwei at most",
+            "gas",
+            "fee gwei",
+            "signed",
+            "sent",
+            "block",
+            "hash",
+        )
+        console().print(table("", heads, rows))
 
 
 def _attempt(a: dict[str, Any]) -> tuple[object, ...]:

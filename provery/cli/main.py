@@ -19,6 +19,7 @@ from provery.cli import (
     demo,
     explain,
     hotshot,
+    lanes,
     local,
     orders,
     prove,
@@ -113,5 +114,6 @@ app.add_typer(contracts.app, name="contracts")
 app.add_typer(demo.app, name="demo")
 app.add_typer(hotshot.app, name="hotshot")
 app.add_typer(schedules.app, name="schedule")
+app.add_typer(lanes.app, name="lane")
 app.add_typer(storage.ledger, name="ledger")
 app.add_typer(storage.artifacts, name="artifacts")

@@ -208,7 +208,12 @@ class Chain(Protocol):
         ...
 
     async def send(self, signed: Signed) -> Sent:
-        """Hand a raw transaction to the nodes."""
+        """Hand a raw transaction to the nodes.
+
+        Raises:
+            InvalidInput: the transaction is refused for what it is; no repetition mends that.
+            ConfigurationError: the node, or the account, has to be set up differently.
+        """
         ...
 
     async def known(self, tx_hash: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +13,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from provery.core.controls import Order
 from provery.core.lane_records import Fate, LaneOrder, Phase, Submission
 from provery.core.lanes import Chain
-from provery.core.types import Unit, UnitOutcome, UnitStatus, Work
+from provery.core.types import UnitOutcome, UnitStatus, Work
 from tests.support.anvil import GWEI, Anvil
 from tests.support.engine import Engine, engine
 from tests.support.laned import (
@@ -349,9 +351,80 @@ async def test_a_unit_of_an_express_plan_finds_its_lane(rig: Rig) -> None:
     assert await read(rig.chain, "counted(uint256)", 11) == 1
 
 
-def test_the_request_key_outlives_the_proof() -> None:
-    from provery.core.lane_records import request_key_of
+async def test_a_unit_whose_workflow_is_lost_lands_once_and_finds_its_result(rig: Rig) -> None:
+    await rig.anvil.automine(False)
+    work = laned_work("free", 31, key="orphaned", params={"log": str(rig.engine.log())})
+    handle = await rig.engine.start(work)
+    await rig.until(work, lambda s: s.phase is Phase.SENT)
+    await handle.terminate("lost")
+    await rig.mined(lambda: _settled(rig, work))
+    assert (await rig.engine.run(work)).status is UnitStatus.DONE
+    assert await read(rig.chain, "counted(uint256)", 31) == 1
+    assert await rig.chain.nonce() == 1
+    assert [line.split()[1] for line in rig.engine.computed()].count("prove") == 1
+    lane = rig.engine.client.get_workflow_handle(lane_of())
+    assert (await lane.describe()).status is WorkflowExecutionStatus.RUNNING
+    other = laned_work("free", 32)
+    await rig.anvil.automine(True)
+    assert (await rig.engine.run(other)).status is UnitStatus.DONE
 
-    unit = Unit("laned", "free", "1", {"number": 1})
-    assert request_key_of(unit) == request_key_of(Unit("laned", "free", "1", {"number": 1}, title="other"))
-    assert request_key_of(unit) != request_key_of(Unit("laned", "free", "1", {"number": 2}))
+
+async def provery(rig: Rig, *words: str, status: int = 0) -> Any:
+    """A command in a process of its own; its JSON."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "provery.cli", *words, "--json",
+        env={**rig.engine.env, "PYTHONPATH": os.getcwd()}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    said, _ = await process.communicate()
+    assert process.returncode == status, said
+    return json.loads(said)
+
+
+async def test_the_commands_show_and_steer_a_lane(rig: Rig) -> None:
+    rig.allow(free={"max_fee_per_gas": 1})
+    work = laned_work("free", 21, key="shown")
+    handle = await rig.engine.start(work)
+    await rig.until(work, lambda s: s.waits_for == "fees")
+    lane = lane_of().removeprefix("lane/")
+    (listed,) = (await provery(rig, "lane", "list"))["lanes"]
+    assert (listed["lane"], listed["open"]) == (lane, 1)
+    shown = await provery(rig, "lane", "show", lane)
+    assert (shown["open"][0]["unit"], shown["open"][0]["waits_for"]) == ("laned/free/shown", "fees")
+    refused = await provery(rig, "lane", "cancel", "laned/free/other", status=5)
+    assert "in no lane" in refused["error"]["message"]
+    raised = await provery(rig, "lane", "raise-cap", "laned/free/shown", "--gwei", "100")
+    assert raised["said"] == "the cap is 100000000000 wei per gas"
+    assert (await finished(handle)).status is UnitStatus.DONE
+    shown = await provery(rig, "lane", "show", lane)
+    assert (shown["open"], shown["settled"][0]["phase"]) == ([], "landed")
+    explained = await provery(rig, "explain", "laned/free/shown")
+    (submission,) = explained["lane"]
+    (transaction,) = submission["transactions"]
+    assert (submission["phase"], transaction["fate"], transaction["nonce"]) == ("landed", "landed", 0)
+    assert int(submission["fee_wei"]) == transaction["gas_used"] * int(transaction["gas_price_wei"])
+    late = await provery(rig, "lane", "skip", "laned/free/shown", status=4)
+    assert "left the lane" in late["error"]["message"]
+
+
+async def test_an_order_wakes_a_lane_that_has_ended(rig: Rig) -> None:
+    await rig.engine.run(laned_work("free", 22))
+    handle = rig.engine.client.get_workflow_handle(lane_of())
+    await handle.terminate("as if it had been idle")
+    lane = lane_of().removeprefix("lane/")
+    assert (await provery(rig, "lane", "pause", lane))["said"] == "paused"
+    (listed,) = (await provery(rig, "lane", "list"))["lanes"]
+    assert listed["paused"]
+    assert (await provery(rig, "lane", "resume", lane))["said"] == "resumed"
+
+
+async def test_the_metrics_tell_of_the_lane(rig: Rig) -> None:
+    work = laned_work("rising", 1)
+    await rig.engine.run(work)
+    registry = rig.engine.environment.metrics
+    labels = {"lane": lane_of(), "stream": "laned/rising"}
+    found = await rig.submission(work)
+    assert found is not None
+    assert registry.get_sample_value("provery_lane_landed_total", labels) == 1
+    assert registry.get_sample_value("provery_lane_spent_wei_total", labels) == found.fee
+    seen = registry.get_sample_value("provery_lane_sign_to_seen_seconds_count", {"lane": lane_of()})
+    assert seen == 1

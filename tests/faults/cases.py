@@ -9,6 +9,7 @@ from typing import Any
 
 from provery.core.types import Json
 from tests.e2e.provers_support import jobs as memberships
+from tests.faults.gates import BEFORE_CONFIRM, BEFORE_RECORD, BEFORE_SEND
 from tests.faults.rig import ROLES, SERVERS
 
 STAGES = ("fetch", "witness", "prove", "verify", "submit")
@@ -21,6 +22,22 @@ BATCH, UNIT = " of a batch", " of an express unit"
 """Suffixes of a boundary at which small jobs stand in one express activity: several together, or one alone."""
 PERIOD = " of a period"
 """Suffix of a boundary at which a period of the beacon system stands."""
+CALL = " of a call"
+"""Suffix of a boundary at which calls stand that go to a contract through a lane."""
+LANE = "lane"
+"""Not a kill: something happens to the chain, or to the way there."""
+LANE_KILLS = (BEFORE_SEND, BEFORE_RECORD, BEFORE_CONFIRM)
+LANE_VICTIMS = ("worker-io", "worker-orchestrate", "temporal", "postgres", "anvil")
+LANE_BOUNDARIES = (
+    "answer lost",
+    "fee spike",
+    "reorg of depth 3",
+    "another prover first",
+    "nonce used outside",
+    "stale node",
+    "fees above the cap",
+    "revert",
+)
 NODE = "beacon node"
 """Not a process of the installation: it answers 503 for a while."""
 
@@ -57,7 +74,7 @@ class Case:
     @property
     def gate(self) -> str:
         """The boundary without the kind of plan."""
-        return self.boundary.removesuffix(BATCH).removesuffix(UNIT).removesuffix(PERIOD)
+        return self.boundary.removesuffix(BATCH).removesuffix(UNIT).removesuffix(PERIOD).removesuffix(CALL)
 
     @property
     def batch(self) -> bool:
@@ -73,6 +90,11 @@ class Case:
     def period(self) -> bool:
         """Whether it is about the beacon system."""
         return self.boundary.endswith(PERIOD)
+
+    @property
+    def call(self) -> bool:
+        """Whether it is about calls that go through a lane."""
+        return self.boundary.endswith(CALL)
 
     @property
     def drained(self) -> str:
@@ -140,6 +162,9 @@ def _all() -> Iterator[Case]:
     yield from (Case(REDELIVERED, when) for when in (RUNNING, AGAIN, LOCK, FROZEN))
     yield from (Case(UP, boundary) for boundary in (IN_PROVE, IN_PROVE + BATCH))
     yield from (Case(NETWORK, boundary) for boundary in NETWORK_BOUNDARIES)
+    for victim in LANE_VICTIMS:
+        yield from (Case(victim, gate + CALL) for gate in LANE_KILLS)
+    yield from (Case(LANE, what + CALL) for what in LANE_BOUNDARIES)
     yield Case(NODE, "before-fetch" + PERIOD)
     for victim in ("worker-io", "worker-orchestrate", "temporal", "postgres", "s3"):
         yield from (
@@ -178,6 +203,11 @@ CI = (
     (REDELIVERED, LOCK),
     (NETWORK, "killed between request and record"),
     (NETWORK, "unfulfillable"),
+    ("worker-io", "sign-send" + CALL),
+    ("temporal", "send-record" + CALL),
+    ("anvil", "record-confirm" + CALL),
+    (LANE, "another prover first" + CALL),
+    (LANE, "nonce used outside" + CALL),
     (NODE, "before-fetch" + PERIOD),
     ("worker-io", "mid-fetch" + PERIOD),
     ("worker-io", "mid-submit" + PERIOD),

@@ -17,10 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from activities import lane_follow
+from activities.lane_desk import Desk
 from activities.memo import Memo
 from provery.core.ports import StageContext, System
 from provery.systems.beacon.system import BeaconSystem
 from provery.systems.queue.system import QueueSystem
+from tests.faults.gates import BEFORE_CONFIRM, BEFORE_RECORD, BEFORE_SEND
 from tests.support.statements import Signer
 from workers.runtime import Environment
 
@@ -62,6 +65,16 @@ def install() -> None:
             await gate(f"after-{todo[0][0].given.plan.stage.value}")
         return results
 
+    def held(before: str, step: Any) -> Any:
+        async def held_step(*args: Any) -> Any:
+            await gate(before)
+            return await step(*args)
+
+        return held_step
+
+    Desk.send = held(BEFORE_SEND, Desk.send)  # type: ignore[method-assign]
+    Desk.seen = held(BEFORE_RECORD, Desk.seen)  # type: ignore[method-assign]
+    lane_follow._confirmed = held(BEFORE_CONFIRM, lane_follow._confirmed)
     QueueSystem.run_stage = gated(QueueSystem.run_stage)  # type: ignore[method-assign]
     BeaconSystem.run_stage = gated(BeaconSystem.run_stage)  # type: ignore[method-assign]
     Environment.system = with_prover  # type: ignore[method-assign]

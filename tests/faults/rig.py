@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from provery.core.types import Json
 from provery.local import toolchain
@@ -23,7 +24,10 @@ from provery.systems.queue.table import JobTable
 from tests.e2e.provers_support import CACHE, MEMBERSHIP, registry
 from tests.faults import processes
 from tests.faults.sight import Sight
+from tests.support.anvil import Anvil
 from tests.support.beacon_chain import ChainNode, nodes
+from tests.support.laned import environment, prepared
+from tests.support.rpc_proxy import RpcProxy
 
 ROLES = {
     "worker-orchestrate": ("--queue", "orchestrate"),
@@ -48,6 +52,19 @@ class Worker(WorkerProcess):
         self._env |= env
 
 
+@dataclass(frozen=True)
+class L1:
+    """A chain, the way there, and what calls may cost."""
+
+    anvil: Anvil
+    proxy: RpcProxy
+    policy: Path
+
+
+POLICY: dict[str, Any] = {"confirmations": 4, "stuck_after_s": 3.0}
+"""As many blocks, of a second each, as the killed node may lose."""
+
+
 @dataclass
 class Rig(Sight):
     """Everything running, and the hands to break it."""
@@ -64,6 +81,8 @@ class Rig(Sight):
     """Whether its directory is to stay, for somebody to look into the logs."""
     node: ChainNode | None = None
     """The beacon node that its workers ask."""
+    l1: L1 | None = None
+    """The chain that its workers submit to."""
 
     # gates
 
@@ -136,11 +155,16 @@ async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
     (home / "gates").mkdir(parents=True, exist_ok=True)
     temporal, redis = TemporalServer(home), RedisServer(home)
     postgres, s3 = PostgresServer(home, fsync=False), S3Server(home)
-    servers: dict[str, Process] = {"temporal": temporal, "redis": redis, "postgres": postgres, "s3": s3}
+    anvil = Anvil(home, block_time_s=1)
+    servers: dict[str, Process] = {
+        "temporal": temporal, "redis": redis, "postgres": postgres, "s3": s3, "anvil": anvil,
+    }  # fmt: skip
     async with AsyncExitStack() as held:
         for server in servers.values():
             await held.enter_async_context(server)
         node = ChainNode(4)
+        await prepared(anvil)
+        l1 = L1(anvil, await held.enter_async_context(RpcProxy(anvil.url)), home / "policy.json")
         env = {
             **temporal.env,
             **s3.env,
@@ -157,6 +181,7 @@ async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
             "PROVERY_DRAIN_S": "2",
             "PROVERY_QUEUE_GRACE_S": "2",
             **{v: str(toolchain.find(tool)) for v, tool in _TOOLS},
+            **environment(l1.proxy.url, l1.policy, all=POLICY),
             **settings,
         }
         ledger = await asyncio.to_thread(open_ledger, postgres.url)
@@ -165,7 +190,7 @@ async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
         table = JobTable(postgres.url)
         held.push_async_callback(table.close)
         workers = {name: Worker(name, args, free_port(), env, home) for name, args in ROLES.items()}
-        made = Rig(ledger, table, redis.url, postgres.url, home, servers, workers, node=node)
+        made = Rig(ledger, table, redis.url, postgres.url, home, servers, workers, node=node, l1=l1)
         await made.watch()
         held.push_async_callback(_end, workers.values())
         await asyncio.gather(*(worker.start() for worker in workers.values()))

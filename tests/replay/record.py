@@ -14,16 +14,20 @@ import json
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
 from bench.noop import noop_work
 from provery.core.controls import FOLLOW_STREAM, PROVE_BATCH, BatchInput, FollowInput, Order, batch_id
+from provery.core.lane_records import LaneOrder
 from provery.core.queues import ORCHESTRATE, task_queue
+from tests.support.anvil import Anvil
 from tests.support.engine import Engine, engine, temporal_server
+from tests.support.laned import environment, lane_of, laned_work, prepared
 
 HISTORIES = Path(__file__).parent / "histories"
 Record = Callable[[Engine], Awaitable[str]]
@@ -126,6 +130,34 @@ async def backfill(made: Engine) -> str:
     return "follow/noop/bench/backfill"
 
 
+async def laned(made: Engine) -> str:
+    """A unit through a lane, which an order finds too late; its lane is the next scenario."""
+    handle = await made.start(laned_work("free", 1, key="laned"))
+    await handle.result()
+    return handle.id
+
+
+async def laned_skipped(made: Engine) -> str:
+    lane = made.client.get_workflow_handle(lane_of())
+    await lane.execute_update("pause", LaneOrder("pause", "", reason="look", by="recorder"))
+    handle = await made.start(laned_work("free", 2, key="laned-skipped"))
+    await asyncio.sleep(1.5)
+    await handle.execute_update("skip", Order("no longer needed"))
+    await handle.result()
+    return handle.id
+
+
+async def lane(made: Engine) -> str:
+    handle = made.client.get_workflow_handle(lane_of())
+    await handle.execute_update("resume", LaneOrder("resume", ""))
+    work = laned_work("closing", 0, key="lane")
+    with contextlib.suppress(WorkflowFailureError):
+        await made.run(work)
+    with contextlib.suppress(WorkflowUpdateFailedError):
+        await handle.execute_update("skip", LaneOrder("skip", "", "laned/closing/lane"))
+    return lane_of()
+
+
 SCENARIOS: dict[str, Record] = {
     f.__name__: f
     for f in (
@@ -140,6 +172,9 @@ SCENARIOS: dict[str, Record] = {
         cancelled,
         batch,
         backfill,
+        laned,
+        laned_skipped,
+        lane,
     )
 }
 
@@ -155,7 +190,12 @@ async def main(names: list[str]) -> None:
     HISTORIES.mkdir(exist_ok=True)
     wanted = names or [n for n in SCENARIOS if not (HISTORIES / f"{n}.json").exists()]
     with tempfile.TemporaryDirectory(prefix="provery-") as home:
-        async with temporal_server() as server, engine(server, Path(home)) as made:
+        async with AsyncExitStack() as held:
+            server = await held.enter_async_context(temporal_server())
+            anvil = await held.enter_async_context(Anvil(Path(home) / "anvil"))
+            await prepared(anvil)
+            settings: Any = environment(anvil.url, Path(home) / "policy.json")
+            made = await held.enter_async_context(engine(server, Path(home), **settings))
             for name in wanted:
                 path = HISTORIES / f"{name}.json"
                 if path.exists():

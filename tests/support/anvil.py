@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ ETHER = 10**18
 
 def account(index: int) -> Account:
     """One of anvil's ten rich accounts."""
-    return Account(mnemonic=MNEMONIC, index=index)
+    return Account(private_key=private_key(index))
 
 
 def address(index: int) -> str:
@@ -43,6 +44,7 @@ def private_key(index: int) -> str:
     return "0x" + bytes(_local(index).key).hex()
 
 
+@cache
 def _local(index: int) -> Any:
     Accounts.enable_unaudited_hdwallet_features()
     return Accounts.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}")
@@ -142,15 +144,15 @@ class Anvil(AnvilServer):
 
     async def settle(self) -> None:
         """Wait until the state file holds the chain as it is now."""
-        height = await self.height()
-        before = self.state.stat().st_mtime_ns if self.state.exists() else 0
+        latest = await self.call("eth_getBlockByNumber", "latest", False)
         for _ in range(500):
-            # Two writings: the first may have begun before the newest block.
-            now = self.state.stat().st_mtime_ns if self.state.exists() else 0
-            if now > before:
-                if before and await self.height() >= height:
+            saved = self.saved()
+            if saved and saved["blocks"]:
+                last = max((block["header"] for block in saved["blocks"]), key=lambda h: int(h["number"], 16))
+                if all(
+                    last[name] == latest[name] for name in ("number", "parentHash", "stateRoot", "timestamp")
+                ):
                     return
-                before = now
             await asyncio.sleep(STATE_INTERVAL_S / 20)
         raise AssertionError("anvil does not write its state")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -75,7 +76,9 @@ class RpcProxy:
         self.heads: list[str] = []
         """Request lines and headers, in lower case."""
         self._server: asyncio.Server | None = None
-        self._http = httpx.AsyncClient(trust_env=False, timeout=30.0)
+        self._http = httpx.AsyncClient(
+            trust_env=False, timeout=30.0, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property

@@ -1,6 +1,7 @@
 """An account on a real chain: what is sent, what became of it, and that a spoilt endpoint changes nothing about it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from provery.core.errors import ConfigurationError, InvalidInput, Reverted, Sink
 from provery.core.lanes import Call, Chain, Contract, Fees, Policy, Receipt, Sent, Signed, Unsigned
 from tests.support.anvil import ETHER, GWEI, Anvil, account, address
 from tests.support.rpc_proxy import (
+    Exchange,
+    Reply,
     RpcProxy,
     edits,
     lose_answers,
@@ -28,7 +31,7 @@ from tests.support.rpc_proxy import (
 
 pytestmark = pytest.mark.e2e
 
-LIMITS = Limits(connect_s=1.0, read_s=1.0, total_s=2.0)
+LIMITS = Limits(connect_s=3.0, read_s=3.0, total_s=6.0)
 ERRORS = ("OutdatedState()", "Insufficient(uint256,uint256)")
 
 # Reverts with the call data: CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY CALLDATASIZE PUSH0 REVERT
@@ -248,13 +251,23 @@ async def test_a_lost_request_is_not_sent(anvil: Anvil, proxy: RpcProxy, spoilt:
 
 
 async def test_an_answer_with_another_hash(anvil: Anvil, proxy: RpcProxy, spoilt: Chain) -> None:
-    proxy.fault = edits(
-        lambda method, answer: (
-            {**answer, "result": "0x" + "ab" * 32} if method == "eth_sendRawTransaction" else None
-        )
+    other = {"jsonrpc": "2.0", "result": "0x" + "ab" * 32}
+    wrong = edits(
+        lambda method, said: other | {"id": said["id"]} if method == "eth_sendRawTransaction" else None
     )
-    with pytest.raises(SinkUnavailable, match="another's hash"):
-        await spoilt.send(await transfer(spoilt, 0))
+    proxy.fault = wrong
+    signed = await transfer(spoilt, 0)
+    # the node took it all the same, as its pool shows
+    assert await spoilt.send(signed) is Sent.ACCEPTED
+
+    async def not_sent(exchange: Exchange) -> Reply | None:
+        if exchange.methods == ["eth_sendRawTransaction"]:
+            return Reply(json.dumps(other | {"id": exchange.calls[0]["id"]}).encode())
+        return await exchange.forward()
+
+    proxy.fault = not_sent
+    with pytest.raises(SinkUnavailable, match="another transaction's hash"):
+        await spoilt.send(await transfer(spoilt, 1))
 
 
 # ---------------------------------------------------------------------- what nodes refuse
@@ -379,7 +392,9 @@ async def test_one_hostile_answer_among_good_ones(anvil: Anvil, proxy: RpcProxy,
         assert await doubled.known(signed.hash)
 
 
-async def test_receipts_that_are_not_to_be_believed(anvil: Anvil, proxy: RpcProxy, spoilt: Chain) -> None:
+async def test_receipts_that_are_not_to_be_believed(
+    anvil: Anvil, proxy: RpcProxy, spoilt: Chain, doubled: Chain
+) -> None:
     signed = await transfer(spoilt, 0)
     await spoilt.send(signed)
     for field, value in (
@@ -398,6 +413,7 @@ async def test_receipts_that_are_not_to_be_believed(anvil: Anvil, proxy: RpcProx
         )
         with pytest.raises(SinkUnavailable):
             await spoilt.receipt(signed.hash)
+        assert await landed(doubled, signed)
     # of a block that is not in the chain: as if there were none
     proxy.fault = edits(
         lambda method, answer: (
@@ -565,7 +581,7 @@ async def test_a_killed_node(anvil: Anvil, chain: Chain) -> None:
 
 async def test_opening_says_what_is_wrong(anvil: Anvil) -> None:
     with pytest.raises(ConfigurationError, match="account is not set"):
-        await open_chain([anvil.url], replace(account(0), mnemonic=""), Contract())
+        await open_chain([anvil.url], replace(account(0), private_key=""), Contract())
     with pytest.raises(ConfigurationError, match="no JSON-RPC endpoint"):
         await open_chain([], account(0), Contract())
     with pytest.raises(ConfigurationError, match="signature is malformed"):
