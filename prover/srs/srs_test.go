@@ -198,6 +198,12 @@ func TestAnUnpreparedFileGetsItsLagrangeForm(t *testing.T) {
 	if _, err := s.Lagrange(m, 4, quiet); err == nil {
 		t.Error("a Lagrange form beyond the SRS")
 	}
+	// importing the prepared file brings the other forms
+	m, made, err := s.Import(tiny, "", 3, 1, quiet)
+	if err != nil || made || len(m.Files) != 4 || s.Audit(m) != nil {
+		t.Errorf("imported %+v, %v, %v", m, made, err)
+	}
+	commitsAlike(t, openSRS(t, s, m, 2))
 }
 
 func TestDevelopmentSRS(t *testing.T) {

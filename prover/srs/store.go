@@ -215,6 +215,14 @@ func (s Store) install(dir string, power int, origin Origin) (m *Manifest, made 
 				return nil, false, err
 			}
 		}
+		// a prepared file brings what one that was not prepared lacked
+		for _, name := range names {
+			if there.Files[name].Bytes == 0 {
+				if err := s.adopt(there, filepath.Join(dir, name)); err != nil {
+					return nil, false, err
+				}
+			}
+		}
 		return there, false, depot.Use(s.Dir, m.SRSID)
 	}
 	if err := s.save(m, dir); err != nil {

@@ -120,7 +120,7 @@ def list_(json_: JsonOption = False) -> None:
     if missing:
         say(missing, style="yellow", stderr=True)
     else:
-        columns = ("statement", "scheme", "constraints", "key", "digest")
+        columns = ("statement", "constraints", "key", "digest")
         console().print(table("", columns, statements.rows(known)))
 
 

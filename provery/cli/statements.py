@@ -196,7 +196,7 @@ def _warn(keys: Mapping[str, Json]) -> None:
 
 def rows(circuits: list[StatementCircuit]) -> list[tuple[Any, ...]]:
     """What `circuits list` shows of statements' circuits."""
-    return [(c.name, c.scheme, c.constraints, _key(c), c.current[:16]) for c in circuits]
+    return [(c.name, c.constraints, _key(c), c.current[:16]) for c in circuits]
 
 
 def records(circuits: list[StatementCircuit]) -> list[dict[str, Json]]:

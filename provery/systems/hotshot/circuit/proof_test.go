@@ -1,101 +1,110 @@
 package circuit
 
 import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/consensys/gnark-crypto/ecc"
-	"github.com/consensys/gnark/backend/groth16"
-	"github.com/consensys/gnark/backend/plonk"
-	"github.com/consensys/gnark/backend/witness"
-	"github.com/consensys/gnark/constraint"
+	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 	"github.com/consensys/gnark/frontend"
-	"github.com/consensys/gnark/frontend/cs/r1cs"
 	"github.com/consensys/gnark/frontend/cs/scs"
-	"github.com/consensys/gnark/test/unsafekzg"
 
 	"provery/prover/circuits"
+	"provery/prover/fault"
 	"provery/prover/gadget/gadgettest"
+	"provery/prover/statement"
 )
 
-// proven is the capacity at which the tests make proofs, with the library's own prover.
-const proven = 5
-
-func compileFor(t *testing.T, builder frontend.NewBuilder, capacity int) constraint.ConstraintSystem {
+// encode returns the input document of a certificate.
+func encode(t *testing.T, c *Certificate) []byte {
 	t.Helper()
-	system, err := frontend.Compile(ecc.BN254.ScalarField(), builder, New(capacity))
+	hex := func(x fr.Element) string { return "0x" + x.Text(16) }
+	table := func(s Table) tableDocument {
+		return tableDocument{hex(s.BLS), hex(s.Schnorr), hex(s.Amount), hex(s.Threshold)}
+	}
+	var doc document
+	doc.State.View, doc.State.Height = fmt.Sprintf("0x%x", c.View), fmt.Sprintf("0x%x", c.Height)
+	doc.State.Root = hex(c.BlockCommRoot)
+	doc.Voting, doc.Next = table(c.Voting), table(c.Next)
+	for i, entry := range c.Entries {
+		doc.Table = append(doc.Table, entryDocument{hex(entry.Key.X), hex(entry.Key.Y), hexadecimal(entry.Stake)})
+		var signature *signatureDocument
+		if s := c.Signatures[i]; s != nil {
+			signature = &signatureDocument{hexadecimal(s.S), hex(s.R.X), hex(s.R.Y)}
+		}
+		doc.Signatures = append(doc.Signatures, signature)
+	}
+	text, err := json.Marshal(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return system
+	return text
 }
 
-func full(t *testing.T) witness.Witness {
+func write(t *testing.T, path string, text []byte) {
 	t.Helper()
-	out, err := circuits.Witness(honest(t, invented(proven, 2), proven), false)
-	if err != nil {
+	if err := os.WriteFile(path, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return out
 }
 
 // A finished proof must not verify for any other public value, the BLS commitment included: gnark's Groth16 takes any
-// value of a public input that no constraint has.
-func onlyItsPublicValues(t *testing.T, verify func(witness.Witness) error) {
-	t.Helper()
-	given := func(state *State) witness.Witness {
-		out, err := circuits.Witness(state, true)
+// value of a public input that no constraint has. Keys, proof and verification are those of the program.
+func TestPublicValuesOfProofs(t *testing.T) {
+	const capacity = 5
+	for _, scheme := range []circuits.Scheme{circuits.Groth16, circuits.Plonk} {
+		dir := t.TempDir()
+		c := describe(scheme, capacity)
+		compiled, err := circuits.Compile(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return out
-	}
-	c := invented(proven, 2)
-	if err := verify(given(c.public())); err != nil {
-		t.Fatal(err)
-	}
-	for name := range public(New(0)) {
-		state := c.public()
-		value := public(state)[name]
-		*value = plusOne(t, *value)
-		if verify(given(state)) == nil {
-			t.Errorf("the proof verifies for another %s", name)
+		c.ID = compiled.ID
+		order := statement.Order{Circuit: c.Name, Keys: filepath.Join(dir, "keys"), Input: filepath.Join(dir, "state.json"),
+			Proof: filepath.Join(dir, "proof"), Public: filepath.Join(dir, "public.json"), Threads: 2}
+		write(t, order.Input, encode(t, invented(capacity, 2)))
+		if _, err := order.SetUp(c, quiet); err != nil {
+			t.Fatal(err)
+		}
+		made, err := order.Prove(c, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(made.Values) != len(public(New(0))) {
+			t.Errorf("%v", made.Values)
+		}
+		order.Input = "" // or the values would be compared with it
+		if _, err := order.Verify(c); err != nil {
+			t.Fatal(err)
+		}
+		for name := range made.Values {
+			was := made.Values[name]
+			value, _ := new(big.Int).SetString(was[2:], 16)
+			made.Values[name] = hexadecimal(value.Add(value, big.NewInt(1)))
+			text, err := json.Marshal(made.Public)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, order.Public, append(text, '\n'))
+			_, err = order.Verify(c)
+			wantKind(t, c.Name+" of another "+name, err, fault.InvalidProof)
+			made.Values[name] = was
 		}
 	}
 }
 
-func TestPublicValuesOfAGroth16Proof(t *testing.T) {
-	system := compileFor(t, r1cs.NewBuilder, proven)
-	pk, vk, err := groth16.Setup(system)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proof, err := groth16.Prove(system, pk, full(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	onlyItsPublicValues(t, func(public witness.Witness) error { return groth16.Verify(proof, vk, public) })
-}
-
-func TestPublicValuesOfAPlonkProof(t *testing.T) {
-	system := compileFor(t, scs.NewBuilder, proven)
-	srs, lagrange, err := unsafekzg.NewSRS(system)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pk, vk, err := plonk.Setup(system, srs, lagrange)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proof, err := plonk.Prove(system, pk, full(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	onlyItsPublicValues(t, func(public witness.Witness) error { return plonk.Verify(proof, vk, public) })
-}
+func quiet(string, float64) {}
 
 // The gates are others than the constraints: what must not be believed is tried with them too.
 func TestStatementInPlonk(t *testing.T) {
-	system := compileFor(t, scs.NewBuilder, small)
+	system, err := frontend.Compile(ecc.BN254.ScalarField(), scs.NewBuilder, New(small))
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := invented(small, 2)
 	gadgettest.Honest(t, system, honest(t, c, small))
 	gadgettest.Lies(t, system, honest(t, c, small), 8)
