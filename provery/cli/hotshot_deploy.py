@@ -77,7 +77,7 @@ def deploy(
     """Put a light client on an L1: the verifier of the stream's circuit, the code, and its proxy.
 
     Safe to repeat: addresses follow from code and set-up, and what is there is found. The account's secrets come from
-    the environment (docs/hotshot.md). Nothing else may send from the account meanwhile.
+    the environment (docs/contracts.md). Nothing else may send from the account meanwhile.
 
     JSON: {"chain_id", "deployer", "circuit", "verifying_key", "insecure", "proxy": address, "contracts": [{"name",
     "address", "found", "transaction", "gas", "fee": wei as a string}], "gas": total, "implementation": where the proxy

@@ -21,7 +21,6 @@ from provery.local import ROOT
 from provery.local.anvil import MNEMONIC
 from provery.provers.statement_native import NativeStatements
 from provery.provers.tools import Tools
-from provery.registry import SYSTEMS
 from provery.systems.hotshot import abi, contracts, deploying
 from provery.systems.hotshot.deploying import Setup
 from provery.systems.hotshot.model import LightClientState, StakeTableState
@@ -37,7 +36,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PROGRAM = str(Tools.find({}, ROOT / ".provery").native)
 CAPACITY, VALIDATORS, LENGTH = 10, 5, 10
 SEED = "on chain"
-EXTRA = {} if "hotshot" in SYSTEMS else {"PROVERY_EXTRA_SYSTEMS": "hotshot=provery.systems.hotshot"}
 GAS_LIMITS = {"groth16": 290_000, "plonk": 315_000}
 """Of a transaction that only verifies."""
 
@@ -85,7 +83,6 @@ class Rig:
             "ESPRESSO_SEQUENCER_L1_PROVIDER": self.anvil.url,
             "ESPRESSO_SEQUENCER_STAKE_TABLE_CAPACITY": str(CAPACITY),
             "PROVERY_HOTSHOT_SCHEME": self.scheme,
-            **EXTRA,
             **env,
         }
         child = await asyncio.create_subprocess_exec(

@@ -206,6 +206,14 @@ class ChainModel:
         await self._ask()
         return b""
 
+    async def code(self, address: str) -> bytes:
+        await self._ask()
+        return b""
+
+    async def storage(self, address: str, slot: int) -> int:
+        await self._ask()
+        return 0
+
     async def sign(self, transaction: Unsigned) -> Signed:
         await self._ask()
         name = hashlib.sha256(repr(transaction).encode()).hexdigest()

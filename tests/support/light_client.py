@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -30,8 +31,9 @@ LENGTH = 10
 
 
 def compile_now(sources: dict[str, str]) -> Build:
-    """Compile outside a running loop, or from another thread."""
-    return asyncio.run(Solidity(find("node"), evm_modules()).compile(sources))
+    """Compile, in a loop of its own: a test's may be running."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, Solidity(find("node"), evm_modules()).compile(sources)).result()
 
 
 @cache

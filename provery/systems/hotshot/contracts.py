@@ -18,7 +18,7 @@ PLONK = "PlonkLightClient"
 PROXY = "Proxy"
 DEPLOYED = (GROTH16, PLONK, PROXY)
 """The contracts that are put on a chain."""
-_GENERATED = {
+_GENERATED: dict[tuple[str, tuple[str, ...]], str] = {
     ("verifyProof", ("bytes", "uint256[11]")): GROTH16,
     ("Verify", ("bytes", "uint256[]")): PLONK,
 }
