@@ -169,13 +169,15 @@ class EvmAccount:
 
     async def code(self, address: str) -> bytes:
         """Code of the contract at an address; empty where there is none."""
-        said = await self._rpc.first([Ask("eth_getCode", (address, "latest"))])
-        return self._checked(said, lambda answers: shapes.data(_value(answers[0])))
+        ask = Ask("eth_getCode", (address, "latest"))
+        return await self._rpc.first([ask], lambda said: shapes.data(answers.value(said)))
 
     async def storage(self, address: str, slot: int) -> int:
         """A word of a contract's storage; 0 where nothing was stored."""
-        said = await self._rpc.first([Ask("eth_getStorageAt", (address, f"0x{slot:064x}", "latest"))])
-        return self._checked(said, lambda answers: int.from_bytes(shapes.data(_value(answers[0]))[-32:]))
+        ask = Ask("eth_getStorageAt", (address, f"0x{slot:064x}", "latest"))
+        return await self._rpc.first(
+            [ask], lambda said: int.from_bytes(shapes.data(answers.value(said))[-32:])
+        )
 
     async def why_reverted(self, call: Call, receipt: Receipt) -> str:
         """The custom error, or reason, that a call reverted with in a block; found by repeating it there.
