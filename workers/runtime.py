@@ -131,6 +131,8 @@ async def build(
         env=env,
     )
     circuits = CircuitRegistry(ledger.catalog, artifacts, env=env, home=home)
+    metrics = CollectorRegistry()
+    ProcessCollector(registry=metrics)
     deps = Deps(
         artifacts=artifacts,
         ledger=ledger,
@@ -141,9 +143,8 @@ async def build(
         home=home,
         statements=build_statement_provers(env, home, ledger, prover_slots),
         open_chain=open_chain,
+        metrics=metrics,
     )
-    metrics = CollectorRegistry()
-    ProcessCollector(registry=metrics)
     network_metrics.register(metrics)
     chain_metrics.register(metrics)
     return Environment(

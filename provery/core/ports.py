@@ -537,6 +537,8 @@ class Deps:
     """Provers of statements by name, for systems whose inputs are files; each starts its children at first use."""
     open_chain: OpenChain | None = None
     """Opens accounts on L1 chains, for systems that submit through a lane."""
+    metrics: object | None = None
+    """The process's Prometheus registry, where it shows figures; None where nobody looks."""
 
 
 class Starter(Protocol):

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from provery.core.errors import InvalidKey, ProverCrashed
+from provery.core.errors import ConfigurationError, InvalidInput, InvalidKey, ProverCrashed
 from provery.core.ports import Proof, StageContext, Statement
 from provery.core.types import ArtifactRef
 
@@ -151,3 +151,28 @@ def check_key(context: StageContext, maker: str, said: str) -> None:
 def short(found: Mapping[str, str]) -> dict[str, str]:
     """Facts travel in the workflow's history: small ones only."""
     return {name: str(value)[:_FACT] for name, value in found.items()}
+
+
+def input_named(context: StageContext, name: str) -> ArtifactRef:
+    """The input of a stage that has this name.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    for ref in context.inputs:
+        if ref.name == name:
+            return ref
+    got = ", ".join(ref.name for ref in context.inputs)
+    raise InvalidInput(f"stage {context.given.plan.stage} lacks an input", value=got, expected=name)
+
+
+def maker_of(context: StageContext) -> str:
+    """Who made the proof: the plan's prover, or one that took over from it.
+
+    Raises:
+        ConfigurationError: nothing says so.
+    """
+    maker = context.given.facts.get("prover", "")
+    if not maker:
+        raise ConfigurationError("nothing says which prover made the proof", expected="the fact 'prover'")
+    return maker

@@ -17,7 +17,8 @@ import pytest_asyncio
 
 from provery.core.errors import ConfigurationError, InvalidInput, Reverted, Superseded
 from provery.core.lanes import Call, Policy, State
-from provery.core.types import Stage
+from provery.core.ports import Attempt, AttemptEnd
+from provery.core.types import Stage, StageResult, Work
 from provery.systems import hotshot
 from provery.systems.hotshot import abi, spec
 from provery.systems.hotshot.errors import (
@@ -35,7 +36,7 @@ from provery.systems.hotshot.sending import send
 from tests.support import beacon_server
 from tests.support.anvil import Anvil, address
 from tests.support.hotshot import CAPACITY, VECTORS, recorded_certificates, recorded_config
-from tests.support.hotshot_recorded import RecordedNetwork, recorded_table
+from tests.support.hotshot_recorded import RecordedNetwork
 from tests.support.hotshot_rig import ANY_PROOF, Rig, network, put_light_client, rig, serving, setup_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -266,4 +267,48 @@ async def test_real_certificates_land_in_order(tmp_path: Path, anvil: Anvil) -> 
             held = await contract.held()
             last = recorded_certificates()[3]
             assert (held.finalized, held.voting) == (last.state, last.next_stake)
-            assert spec.commitment(recorded_table(3), CAPACITY) == recorded_certificates()[2].next_stake
+
+
+async def test_a_landing_that_was_undone_is_made_anew(tmp_path: Path, anvil: Anvil) -> None:
+    async with world(tmp_path, anvil, height=5) as (made, _):
+        (work,) = await made.due()
+        (claimed,) = await made.ledger.claim([work])
+        assert claimed.unit == work.unit
+        before = await anvil.height()
+        _, receipt = await made.submit(work)
+        assert receipt is not None
+        facts = {"transaction": receipt.hash, "block": str(receipt.block.number)}
+        await recorded_as_landed(made, work, facts)
+        await anvil.reorg(await anvil.height() - before)
+        assert await made.due() == [], "a node that is not past the block tells nothing"
+        await anvil.mine(3)
+        (anew,) = await made.due()
+        assert (anew.unit.key, anew.unit.params["again"]) == ("epoch-1", "1")
+        assert {**anew.unit.params, "again": None} == {**work.unit.params, "again": None}
+        made.outputs.clear()
+        state, _ = await made.submit(anew)
+        assert state is State.READY
+        assert await made.due() == []
+
+
+async def recorded_as_landed(made: Rig, work: Work, facts: dict[str, str]) -> None:
+    """The record of a unit whose lane saw it land."""
+    plan = work.plan.of(Stage.SUBMIT)
+    assert plan is not None
+    attempt = Attempt(
+        "attempt-1",
+        "memo-submit",
+        work.unit,
+        Stage.SUBMIT,
+        None,
+        1,
+        work.unit.workflow_id,
+        "run",
+        "io",
+        "w",
+        "h",
+        0.0,
+    )
+    await made.ledger.begin([attempt])
+    result = StageResult(Stage.SUBMIT, "memo-submit", facts=facts)
+    await made.ledger.finish([AttemptEnd("attempt-1", 1.0, "done", result=result)], [work.unit])

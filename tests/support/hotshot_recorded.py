@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from provery.core.types import Json
 from provery.systems.hotshot import wire
-from provery.systems.hotshot.model import Bundle, StakeTable
+from provery.systems.hotshot.model import Bundle
 from tests.support.beacon_server import Asked, FakeNode, Reply
-from tests.support.hotshot import recorded, recorded_certificates, recorded_config
-
-
-def recorded_table(epoch: int) -> StakeTable:
-    """Who voted in an epoch: ``vectors/circuit/README.md`` says where the stakes of the third are from."""
-    stakes = recorded("circuit/v3_stakes.json")[str(epoch)]
-    return tuple(
-        replace(entry, stake=int(stake, 16))
-        for entry, stake in zip(recorded_config().nodes, stakes, strict=True)
-    )
+from tests.support.hotshot import recorded_certificates, recorded_config, recorded_tables
 
 
 class RecordedNetwork(FakeNode):
@@ -38,7 +28,7 @@ class RecordedNetwork(FakeNode):
             case ["config", "hotshot"]:
                 return _json(wire.write_config(recorded_config()))
             case ["node", "stake-table", epoch] if epoch in ("1", "2", "3"):
-                return _json(wire.write_stake_table(recorded_table(int(epoch))))
+                return _json(wire.write_stake_table(recorded_tables()[int(epoch)]))
             case ["availability", "state-cert", epoch] if epoch in ("1", "2", "3"):
                 return _json(wire.write_certificate(recorded_certificates()[int(epoch)], triples=True))
         return Reply(b'{"status":404,"message":"not there"}', 404)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from provery.core.errors import InvalidKey
+from provery.core.proving import pin
 from provery.core.queues import CPU, CPU_LARGE, IO
 from provery.core.types import Plan, Stage, StagePlan
 from provery.systems.beacon.settings import BeaconSettings
@@ -74,37 +74,3 @@ def first_of(fairness: str) -> int | None:
     """The first period of the backfill that a fairness key names; None where it names none."""
     first, dash, _ = fairness.rpartition("/")[2].partition("-")
     return int(first) if dash and first.isascii() and first.isdigit() else None
-
-
-def pin(keys: Mapping[str, str]) -> str:
-    """What a plan pins: one prover's key as it is, several as ``prover=key,prover=key``."""
-    if len(keys) == 1:
-        return next(iter(keys.values()))
-    return ",".join(f"{prover}={key}" for prover, key in keys.items())
-
-
-def pinned(text: str, prover: str, first: str) -> str:
-    """The key that a plan pins for one prover.
-
-    Args:
-        text: What :func:`pin` made.
-        prover: Who made the proof.
-        first: The plan's first prover.
-
-    Raises:
-        InvalidKey: the plan pins none for it.
-    """
-    if "=" not in text:
-        if prover == first:
-            return text
-    else:
-        for entry in text.split(","):
-            name, _, key = entry.partition("=")
-            if name == prover:
-                return key
-    raise InvalidKey(
-        "the plan pins no verifying key for the prover of this proof",
-        value=prover,
-        expected=text,
-        action="prove the period again: its plan was made for other provers",
-    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
-from provery.core.errors import ConfigurationError
+from provery.core.errors import ConfigurationError, Superseded
 from provery.core.ports import ArtifactStore, Ledger
-from provery.core.types import Json, Unit, UnitStatus, Work, canonical_json
+from provery.core.types import Json, Stage, Unit, UnitStatus, Work, canonical_json
 from provery.systems.hotshot import wire
 from provery.systems.hotshot.advance import Held, steps
 from provery.systems.hotshot.epochs import is_ge_epoch_root
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 LOOK = 64
 """Units that one look may find: they travel in a workflow's history, and the next look finds the rest."""
 BUNDLE = "bundle.json"
+_NOT_COMPARED: dict[str, Json] = {"bundle": None, "again": None}
+"""Parameters in which two units of one state may differ."""
 
 
 async def discover(
@@ -69,7 +72,6 @@ async def due_units(stream: Stream, ledger: Ledger, artifacts: ArtifactStore) ->
     held = await contract.held()
     _check_permission(held, contract.chain.sender)
     newest = await stream.relay.bundle()
-    stream.figures.looked(held, newest.state if newest is not None else None)
     due = steps(held, newest.state if newest is not None else None)
     if newest is None or not (due.epochs or due.state):
         why = "no relay server has enough signatures yet" if newest is None else "no update needed"
@@ -82,8 +84,10 @@ async def due_units(stream: Stream, ledger: Ledger, artifacts: ArtifactStore) ->
         bundle = await stream.relay.bundle(lambda found: _check(found, held, voters))
         if bundle is not None and (unit := await _state(stream, ledger, artifacts, held, bundle)) is not None:
             units.append(unit)
+    units = [
+        found for unit in units if (found := await _unless_landed(stream, ledger, held, unit)) is not None
+    ]
     stream.figures.due(len(units))
-    await _tell_of_lost(stream, ledger, units)
     return units
 
 
@@ -112,7 +116,7 @@ async def _state(
     if row is None or row.status in (UnitStatus.FAILED, UnitStatus.CANCELLED, UnitStatus.SKIPPED):
         return unit
     # More signatures of the same state have come: what is under way, or proved, was enough.
-    same = {**row.unit.params, "bundle": None} == {**unit.params, "bundle": None}
+    same = {**row.unit.params, **_NOT_COMPARED} == {**unit.params, **_NOT_COMPARED}
     return row.unit if same else unit
 
 
@@ -176,16 +180,48 @@ async def _check_network(stream: Stream, held: Held, newest: Bundle) -> None:
     )
 
 
-async def _tell_of_lost(stream: Stream, ledger: Ledger, units: list[Unit]) -> None:
-    """Say so where a state has landed by the ledger, and the contract does not have it."""
-    for unit in units:
-        row = await ledger.unit(SYSTEM, unit.stream, unit.key)
-        if row is not None and row.status is UnitStatus.DONE and row.unit.params_sha256 == unit.params_sha256:
-            log.error(
-                "%s: %s has landed, and the contract does not have it: its node is behind, or a reorganisation went "
-                "deeper than the confirmations; `provery reprove %s/%s --from submit` sends it again",
-                stream.id, unit.key, stream.id, unit.key,
-            )  # fmt: skip
+async def _unless_landed(stream: Stream, ledger: Ledger, held: Held, unit: Unit) -> Unit | None:
+    """The unit; anew where what had landed was undone; None where only a node does not show it yet.
+
+    A lane takes a block with enough confirmations for final. A reorganisation that goes deeper undoes a landing that is
+    recorded, and the contract could never go on without it.
+    """
+    row = await ledger.unit(SYSTEM, unit.stream, unit.key)
+    if row is None or {**row.unit.params, **_NOT_COMPARED} != {**unit.params, **_NOT_COMPARED}:
+        return unit
+    again = {name: value for name, value in row.unit.params.items() if name == "again"}
+    times = int(str(again.get("again", "0")))
+    anew = replace(unit, params={**unit.params, "again": str(times + 1)})
+    if row.status is UnitStatus.SKIPPED and row.error_kind == Superseded.__name__:
+        return anew  # somebody else's landing is gone; what an operator skipped stays skipped
+    if row.status is not UnitStatus.DONE:
+        return replace(unit, params={**unit.params, **again})
+    landing = await _landing(ledger, row.unit)
+    if landing is None:
+        return unit
+    transaction, block = landing
+    chain = await stream.chain()
+    if held.block <= block + stream.settings.confirmations or await chain.receipt(transaction) is not None:
+        log.warning("%s: %s has landed, and a node does not show it yet", stream.id, unit.key)
+        return None
+    log.error(
+        "%s: %s had landed in block %d and was undone by a reorganisation: it is submitted anew; more confirmations "
+        "than %d make that rarer",
+        stream.id, unit.key, block, stream.settings.confirmations,
+    )  # fmt: skip
+    return anew
+
+
+async def _landing(ledger: Ledger, unit: Unit) -> tuple[str, int] | None:
+    """Transaction and block that a unit's record says it landed by."""
+    results = (await ledger.audit(unit)).get("results")
+    for result in reversed(results if isinstance(results, list) else []):
+        facts = (
+            result.get("facts") if isinstance(result, dict) and result.get("stage") == Stage.SUBMIT else None
+        )
+        if isinstance(facts, dict) and str(facts.get("block", "")).isdigit():
+            return str(facts.get("transaction")), int(str(facts["block"]))
+    return None
 
 
 # ------------------------------------------------------------ plans

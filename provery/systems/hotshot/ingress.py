@@ -15,6 +15,7 @@ from provery.core.errors import ProveryError
 from provery.core.ports import Deps
 from provery.systems.hotshot.amounts import WEI_PER_GWEI, amount
 from provery.systems.hotshot.errors import GasPriceTooHigh
+from provery.systems.hotshot.metrics import register
 from provery.systems.hotshot.routes import routes
 from provery.systems.hotshot.streams import Stream, Streams
 
@@ -37,7 +38,8 @@ class HotShotIngress:
         self._stream = stream
         self._stopping = asyncio.Event()
         self._trouble = "the contract was not read yet"
-        metrics.register(stream.figures.registry)
+        stream.figures.listen()
+        register(metrics)
 
     async def run(self) -> None:
         """Keep figures up to date until :meth:`stop`."""
@@ -54,9 +56,12 @@ class HotShotIngress:
         try:
             contract = await stream.contract()
             held = await contract.held()
-            fees, balance = await contract.chain.fees(), await contract.chain.balance()
+            fees, _ = (
+                await contract.chain.fees(),
+                await contract.chain.balance(),
+            )  # the chain shows the balance
             price, cap = fees.base + fees.priority, stream.settings.max_gas_price
-            stream.figures.money(balance, price, cap)
+            stream.figures.gas(price, cap)
             if cap is not None and price > cap:
                 self._failed(_too_high(price, cap))
             self._trouble = ""
@@ -69,7 +74,7 @@ class HotShotIngress:
         except ProveryError as error:
             self._failed(error)
             newest = None
-        stream.figures.looked(held, newest.state if newest is not None else None)
+        stream.figures.read(held, newest.state if newest is not None else None)
 
     def _failed(self, error: ProveryError) -> None:
         self._stream.figures.failed(error.kind)

@@ -6,11 +6,11 @@ import asyncio
 import logging
 import time
 
-from provery.core.errors import ConfigurationError, InvalidInput, ProofRejected, Superseded
+from provery.core.errors import InvalidInput, ProofRejected, Superseded
 from provery.core.lanes import Call
 from provery.core.ports import StageContext, StageOutput
-from provery.core.proving import check_key, keep, short, workplace
-from provery.core.types import ArtifactRef, canonical_json
+from provery.core.proving import check_key, input_named, keep, maker_of, short, workplace
+from provery.core.types import canonical_json
 from provery.systems.hotshot import abi, wire
 from provery.systems.hotshot.discovery import check_state
 from provery.systems.hotshot.errors import SequencerCommunicationError
@@ -124,7 +124,7 @@ async def witness(stream: Stream, context: StageContext) -> StageOutput:
     ref = await context.artifacts.put_bytes(body, name=DOCUMENT)
     state = certificate.state
     said = {"circuit": stream.settings.circuit, "view": str(state.view), "height": str(state.height)}
-    return StageOutput((_input(context, CERTIFICATE), ref), said)
+    return StageOutput((input_named(context, CERTIFICATE), ref), said)
 
 
 async def prove(stream: Stream, context: StageContext) -> StageOutput:
@@ -141,7 +141,7 @@ async def prove(stream: Stream, context: StageContext) -> StageOutput:
 
 async def compress(stream: Stream, context: StageContext) -> StageOutput:
     """Wrap the proof, where the prover that made it does that; another one's is final already."""
-    maker = _maker(context)
+    maker = maker_of(context)
     prover = stream.prover(maker)
     if not prover.compresses:
         return StageOutput(context.inputs)
@@ -156,7 +156,7 @@ async def compress(stream: Stream, context: StageContext) -> StageOutput:
 
 async def verify(stream: Stream, context: StageContext) -> StageOutput:
     """Nothing leaves before the pinned key accepts it. What does not verify is kept aside."""
-    maker = _maker(context)
+    maker = maker_of(context)
     prover = stream.prover(maker)
     async with workplace(context, STATEMENT_FILES, _circuit(context), _params(context)) as place:
         try:
@@ -179,11 +179,11 @@ async def call(stream: Stream, context: StageContext) -> Call:
         raise InvalidInput("the proof is of another state", value=certificate.state.height)
     names = [ref.name for ref in context.inputs]
     if PLONK_PROOF in names:
-        body = await context.artifacts.read(_input(context, PLONK_PROOF))
+        body = await context.artifacts.read(input_named(context, PLONK_PROOF))
         words = [int.from_bytes(body[at : at + _WORD], "big") for at in range(0, len(body), _WORD)]
         data = abi.submit_plonk_call(certificate.state, certificate.next_stake, words)
     else:
-        body = await context.artifacts.read(_input(context, PROOF))
+        body = await context.artifacts.read(input_named(context, PROOF))
         data = abi.submit_call(certificate.state, certificate.next_stake, body)
     return Call(stream.settings.contract, data, method=abi.SUBMIT.name)
 
@@ -210,19 +210,11 @@ def _tally(certificate: StateCertificate, table: StakeTable) -> Tally:
 
 
 async def _signed(context: StageContext) -> StateCertificate:
-    return wire.read_certificate(await context.artifacts.read(_input(context, CERTIFICATE)))
+    return wire.read_certificate(await context.artifacts.read(input_named(context, CERTIFICATE)))
 
 
 async def _table(context: StageContext) -> StakeTable:
-    return wire.read_stake_table(await context.artifacts.read(_input(context, TABLE)))
-
-
-def _input(context: StageContext, name: str) -> ArtifactRef:
-    for ref in context.inputs:
-        if ref.name == name:
-            return ref
-    got = ", ".join(ref.name for ref in context.inputs)
-    raise InvalidInput(f"stage {context.given.plan.stage} lacks an input", value=got, expected=name)
+    return wire.read_stake_table(await context.artifacts.read(input_named(context, TABLE)))
 
 
 def _circuit(context: StageContext) -> str:
@@ -233,11 +225,3 @@ def _params(context: StageContext) -> dict[str, str]:
     return {
         name: str(context.unit.params.get(name, "")) for name in ("chain_id", "contract", "epoch", "height")
     }
-
-
-def _maker(context: StageContext) -> str:
-    """Who made the proof: the plan's prover, or one that took over from it."""
-    maker = context.given.facts.get("prover", "")
-    if not maker:
-        raise ConfigurationError("nothing says which prover made the proof", expected="the fact 'prover'")
-    return maker

@@ -6,11 +6,14 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from prometheus_client import CollectorRegistry
+
 from provery.core.errors import ConfigurationError, InvalidInput, ProveryError
 from provery.core.lanes import Call, Chain, Policy, Standing
 from provery.core.ports import ArtifactStore, Deps, Ledger, StageContext, StageOutput
 from provery.core.types import Json, Stage, Unit, UnitStatus, Work
 from provery.systems.hotshot import advance, discovery, stages
+from provery.systems.hotshot.metrics import register
 from provery.systems.hotshot.streams import Stream, Streams
 from provery.systems.hotshot.units import SYSTEM
 
@@ -52,6 +55,8 @@ class HotShotSystem:
     @classmethod
     def from_deps(cls, deps: Deps) -> HotShotSystem:
         """The system, from what the workers inject."""
+        if isinstance(deps.metrics, CollectorRegistry):
+            register(deps.metrics)
         return cls(Streams.of(deps), deps.ledger, deps.artifacts)
 
     async def run_stage(

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from provery.core.errors import ConfigurationError, InvalidKey
+from provery.core.proving import pin, pinned
 from provery.core.types import Stage
 from provery.systems.beacon import look_every_s
-from provery.systems.beacon.plan import backfill_name, first_of, pin, pinned, plan_for
+from provery.systems.beacon.plan import backfill_name, first_of, plan_for
 from provery.systems.beacon.settings import BeaconSettings
 
 HOME = Path("/home/provery")
