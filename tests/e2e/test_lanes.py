@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import sys
@@ -35,6 +36,7 @@ from tests.support.laned import (
 )
 from tests.support.rpc_proxy import RpcProxy, lose_answers
 
+_chains = itertools.count(40_000)
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 
@@ -47,6 +49,10 @@ class Rig:
     engine: Engine
     chain: Chain
     policy: Path
+
+    @property
+    def lane(self) -> str:
+        return lane_of(self.chain.chain_id)
 
     def allow(self, **policies: dict[str, Any]) -> None:
         self.policy.write_text(json.dumps(policies))
@@ -79,28 +85,30 @@ class Rig:
 
     async def order(self, name: str, work: Work | None = None, **more: str) -> str:
         unit = "" if work is None else f"{work.unit.stream_id}/{work.unit.key}"
-        handle = self.engine.client.get_workflow_handle(lane_of())
+        handle = self.engine.client.get_workflow_handle(self.lane)
         said: str = await handle.execute_update(name, LaneOrder(name, "", unit, by="op", **more))
         return said
 
     async def gapless(self) -> None:
         """Every nonce that was signed at is used, and nothing waits."""
         used = await self.chain.nonce()
-        for row in await self.engine.environment.ledger.lanes.recent(lane_of(), 100):
+        for row in await self.engine.environment.ledger.lanes.recent(self.lane, 100):
             assert all(t.nonce < used for t in row.transactions)
         assert await self.anvil.pending() == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def rig(server: WorkflowEnvironment, tmp_path: Path) -> AsyncIterator[Rig]:
-    async with Anvil(tmp_path / "anvil") as anvil, RpcProxy(anvil.url) as proxy:
+    # A chain of its own for each test: the server keeps the lanes of all of them.
+    chain_id = next(_chains)
+    async with Anvil(tmp_path / "anvil", chain_id=chain_id) as anvil, RpcProxy(anvil.url) as proxy:
         await prepared(anvil)
         policy = tmp_path / "policy.json"
         settings: Any = environment(proxy.url, policy)
         async with engine(server, tmp_path / "home", **settings) as made:
             chain = await anvil.open(SENDER)
             yield Rig(anvil, proxy, made, chain, policy)
-            lane = server.client.get_workflow_handle(lane_of())
+            lane = server.client.get_workflow_handle(lane_of(chain_id))
             await lane.terminate("the test is over")
             await chain.close()
 
@@ -167,7 +175,7 @@ async def test_above_the_cap_it_waits_and_then_lands_without_a_second_proof(rig:
     other = laned_work("rising", 1)
     rig.allow(free={"max_fee_per_gas": 1})
     assert (await rig.engine.run(other)).status is UnitStatus.DONE  # the one that waits holds up no other
-    lane = rig.engine.client.get_workflow_handle(lane_of())
+    lane = rig.engine.client.get_workflow_handle(rig.lane)
     details = (await lane.query("__temporal_workflow_metadata")).current_details
     assert "lower fees" in details.replace("\u00a0", " ")
     assert (await rig.order("raise_cap", work, max_fee=str(100 * GWEI))).startswith("the cap is")
@@ -362,7 +370,7 @@ async def test_a_unit_whose_workflow_is_lost_lands_once_and_finds_its_result(rig
     assert await read(rig.chain, "counted(uint256)", 31) == 1
     assert await rig.chain.nonce() == 1
     assert [line.split()[1] for line in rig.engine.computed()].count("prove") == 1
-    lane = rig.engine.client.get_workflow_handle(lane_of())
+    lane = rig.engine.client.get_workflow_handle(rig.lane)
     assert (await lane.describe()).status is WorkflowExecutionStatus.RUNNING
     other = laned_work("free", 32)
     await rig.anvil.automine(True)
@@ -376,7 +384,7 @@ async def test_under_load_the_lane_continues_as_new_and_loses_nobody(rig: Rig) -
     await rig.engine.environment.ledger.claim(works)
     first = await rig.engine.start(works[0])
     await finished(first)
-    lane = rig.engine.client.get_workflow_handle(lane_of())
+    lane = rig.engine.client.get_workflow_handle(rig.lane)
     run = (await lane.describe()).run_id
     handles = [await rig.engine.start(work) for work in works[1:]]
     async with asyncio.timeout(250):
@@ -404,7 +412,7 @@ async def test_the_commands_show_and_steer_a_lane(rig: Rig) -> None:
     work = laned_work("free", 21, key="shown")
     handle = await rig.engine.start(work)
     await rig.until(work, lambda s: s.waits_for == "fees")
-    lane = lane_of().removeprefix("lane/")
+    lane = rig.lane.removeprefix("lane/")
     (listed,) = (await provery(rig, "lane", "list"))["lanes"]
     assert (listed["lane"], listed["open"]) == (lane, 1)
     shown = await provery(rig, "lane", "show", lane)
@@ -427,9 +435,9 @@ async def test_the_commands_show_and_steer_a_lane(rig: Rig) -> None:
 
 async def test_an_order_wakes_a_lane_that_has_ended(rig: Rig) -> None:
     await rig.engine.run(laned_work("free", 22))
-    handle = rig.engine.client.get_workflow_handle(lane_of())
+    handle = rig.engine.client.get_workflow_handle(rig.lane)
     await handle.terminate("as if it had been idle")
-    lane = lane_of().removeprefix("lane/")
+    lane = rig.lane.removeprefix("lane/")
     assert (await provery(rig, "lane", "pause", lane))["said"] == "paused"
     (listed,) = (await provery(rig, "lane", "list"))["lanes"]
     assert listed["paused"]
@@ -440,10 +448,10 @@ async def test_the_metrics_tell_of_the_lane(rig: Rig) -> None:
     work = laned_work("rising", 1)
     await rig.engine.run(work)
     registry = rig.engine.environment.metrics
-    labels = {"lane": lane_of(), "stream": "laned/rising"}
+    labels = {"lane": rig.lane, "stream": "laned/rising"}
     found = await rig.submission(work)
     assert found is not None
     assert registry.get_sample_value("provery_lane_landed_total", labels) == 1
     assert registry.get_sample_value("provery_lane_spent_wei_total", labels) == found.fee
-    seen = registry.get_sample_value("provery_lane_sign_to_seen_seconds_count", {"lane": lane_of()})
+    seen = registry.get_sample_value("provery_lane_sign_to_seen_seconds_count", {"lane": rig.lane})
     assert seen == 1
