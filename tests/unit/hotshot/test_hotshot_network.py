@@ -66,6 +66,7 @@ def test_keys_are_points_of_their_groups_and_all_different() -> None:
     assert all(bls.on_curve(key) for key in keys)
     assert len(set(keys)) == len(keys)
     assert bls_key("test", 64) == bls.add(bls_key("test", 63), bls.GENERATOR)
+    assert bls.on_curve(bls_key("test", 10**9 + 1)), "without all the keys before it"
     schnorr_keys = {row.schnorr for row in validators(8).table(1)}
     assert len(schnorr_keys) == 8
     assert all(schnorr.is_key(key) for key in schnorr_keys)
@@ -274,6 +275,8 @@ async def test_signatures_are_posted_until_enough_stake_has_signed() -> None:
         assert spec.check_bundle(bundle, table).weight >= spec.threshold(table)
         assert (await post(request_of(of, 0, 11)))[0] == 200, "an older state is ignored"
         assert (await post(forged))[0] == 200, "so is one of the same height"
+        status, body = await post(request_of(of, 5, 31))
+        assert (status, body["message"]) == (400, "The stake table of epoch 4 is not known.")
         huge = await http.post(f"{server.relay_url}/v1/api/state", content=b" " * 70_000)
         assert (huge.status_code, huge.json()["status"]) == (400, 400)
         none = await http.post(f"{server.relay_url}/v1/api/state", content=b"{}")

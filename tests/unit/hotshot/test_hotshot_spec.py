@@ -132,6 +132,16 @@ def test_changed_signatures_are_rejected(change: Callable[[Signature], Signature
     assert not schnorr.verify(schnorr.public_key(5), message, change(signature))
 
 
+def test_both_coordinates_of_the_commitment_are_compared() -> None:
+    """Whoever has the key can make either one fit: (x, y) and (-x, y) are a point and its negative."""
+    secret, nonce, message = 5, 11, [1, 2, 3]
+    key, (x, y) = schnorr.public_key(secret), schnorr.public_key(nonce)
+    for commitment, valid in (((x, y), True), ((-x % FIELD, y), False), ((x, -y % FIELD), False)):
+        challenge = schnorr._challenge(key, commitment, message)
+        signature = Signature((nonce + challenge * secret) % schnorr.ORDER, *commitment)
+        assert schnorr.verify(key, message, signature) == valid
+
+
 def small_order_points() -> list[SchnorrKey]:
     """(0, -1), of order two, and (±1, 0), of order four, as a = 1."""
     return [(0, FIELD - 1), (1, 0), (FIELD - 1, 0)]
@@ -274,15 +284,16 @@ def test_invalid_and_unknown_signers_are_dropped_and_counted() -> None:
     rows, capacity = table(6), 8
     good = certificate(2, rows, secrets(9)[:6], capacity)
     stranger = signed(spec.message_v2(good.state, good.next_stake), secrets(9)[6:7])
+    stranger += signed([1], secrets(9)[7:8])
     (key, signature), *rest = good.signatures
     broken = ((key, replace(signature, s=signature.s ^ 1)), *rest, *stranger)
     counted = spec.check_certificate(replace(good, signatures=broken), rows, 10)
     assert counted.signatures[0] is None
     assert [s for s in counted.signatures[1:] if s is None] == []
     assert counted.invalid == (rows[0].schnorr,)
-    assert counted.unknown == (stranger[0][0],)
+    assert counted.unknown == (stranger[0][0], stranger[1][0])
     assert counted.weight == sum(row.stake for row in rows[1:])
-    assert counted.dropped == 2
+    assert counted.dropped == 3
 
 
 def test_a_repeated_signer_counts_once() -> None:

@@ -52,13 +52,17 @@ class Collector:
         """Take one signature. One of a state that is not newer than the latest is ignored.
 
         Raises:
-            Refused: the key is not in the stake table, or the signature is invalid or there already.
+            Refused: the key is not in the stake table, the signature is invalid or there already, or its
+                state is of an epoch that nobody knows yet.
         """
         state = request.state
         with self._lock:
             if self._latest is not None and state.height <= self._latest.state.height:
                 return
-        table = self._chain.validators.table(self._chain.epoch(state.height))
+        epoch = self._chain.epoch(state.height)
+        if epoch > self._chain.epoch(self._chain.height) + 1:
+            raise Refused(BAD_REQUEST, f"The stake table of epoch {epoch} is not known.")
+        table = self._chain.validators.table(epoch)
         stakes = {entry.schnorr: entry.stake for entry in table}
         if request.key not in stakes:
             raise Refused(UNAUTHORIZED, "The posted key is not found in the stake table.")

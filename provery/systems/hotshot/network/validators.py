@@ -96,14 +96,12 @@ def _secret(seed: str, number: int) -> int:
 
 
 _STRIDE = 64
-"""How far one addition jumps, so that the recursion stays shallow."""
+"""Keys that follow one another by additions; every so many one is computed anew."""
 
 
 @lru_cache(maxsize=schnorr.CACHED_KEYS)
 def bls_key(seed: str, number: int) -> BlsKey:
-    """A validator's BLS key: multiples of the generator that follow one another, as each costs one addition then."""
-    if number == 0:
-        return bls.multiple(2 + draw(seed, "bls", below=2**128))
+    """A validator's BLS key: multiples of the generator that follow one another, as most cost one addition then."""
     if number % _STRIDE == 0:
-        return bls.add(bls_key(seed, number - _STRIDE), bls.multiple(_STRIDE))
+        return bls.multiple(2 + draw(seed, "bls", below=2**128) + number)
     return bls.add(bls_key(seed, number - 1), bls.GENERATOR)
