@@ -41,22 +41,22 @@ def build(
     JSON: {"compiler", "systems": {system: {contract: {"bytes": size on chain}}}, "changed": [path]}
     """
     done = asyncio.run(_build(check=check))
-    if json_:
-        emit(done)
-    else:
-        systems = done["systems"]
-        for system, contracts in systems.items() if isinstance(systems, dict) else ():
-            for name, facts in contracts.items() if isinstance(contracts, dict) else ():
-                say(f"{system}: {name}, {facts['bytes'] if isinstance(facts, dict) else '?'} bytes")
-        changed = done["changed"]
-        for path in changed if isinstance(changed, list) else []:
-            say(f"{'differs' if check else 'written'}: {path}")
-    if check and done["changed"]:
+    changed = done["changed"]
+    if check and changed:
         raise ConfigurationError(
             "compiled contracts are not what their sources give",
-            value=done["changed"],
+            value=changed,
             action="run `provery contracts build` and commit the result",
         )
+    if json_:
+        emit(done)
+        return
+    systems = done["systems"]
+    for system, contracts in systems.items() if isinstance(systems, dict) else ():
+        for name, facts in contracts.items() if isinstance(contracts, dict) else ():
+            say(f"{system}: {name}, {facts['bytes'] if isinstance(facts, dict) else '?'} bytes")
+    for path in changed if isinstance(changed, list) else []:
+        say(f"written: {path}")
 
 
 async def _build(*, check: bool) -> dict[str, Json]:

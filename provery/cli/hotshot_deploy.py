@@ -91,31 +91,34 @@ def deploy(
         # A stream's own variable counts before any other.
         own = {reader.variables(stream, name, alone=False)[0]: given[name] for name in _BY_SETTINGS}
         settings = reader.HotShotSettings.load(stream, {**env, **{k: v for k, v in own.items() if v}})
-        code, key = await _code(session, settings.circuit, setup, env, quiet=json_)
-        start = await genesis.genesis(
-            settings.sequencer_url,
-            settings.stake_table_capacity,
-            state=genesis_state,
-            stake_table=genesis_stake_table,
-            blocks_per_epoch=blocks_per_epoch,
-            epoch_start_block=epoch_start_block,
-        )
         errors = Contract(_part("abi", env).ERRORS)
+        # First what is quick to fail: making keys of a large circuit takes a minute.
         chain = await open_chain(settings.l1_provider_url, settings.account, errors)
         try:
+            start = await genesis.genesis(
+                settings.sequencer_url,
+                settings.stake_table_capacity,
+                state=genesis_state,
+                stake_table=genesis_stake_table,
+                blocks_per_epoch=blocks_per_epoch,
+                epoch_start_block=epoch_start_block,
+            )
             prover = chain.sender if permissioned_prover == "self" else permissioned_prover
+            wanted = deploying.Setup(
+                start.state,
+                start.stake_table,
+                start.blocks_per_epoch,
+                start.epoch_start_block,
+                owner or chain.sender,
+                prover or deploying.NOBODY,
+                history_days * 86_400,
+            )
+            await deploying.check(chain, wanted)
+            code, key = await _code(session, settings.circuit, setup, env, quiet=json_)
             done = await deploying.deploy(
                 chain,
                 code,
-                deploying.Setup(
-                    start.state,
-                    start.stake_table,
-                    start.blocks_per_epoch,
-                    start.epoch_start_block,
-                    owner or chain.sender,
-                    prover or deploying.NOBODY,
-                    history_days * 86_400,
-                ),
+                wanted,
                 policy=settings.policy,
                 salt=salt.to_bytes(32),
                 say=lambda text: None if json_ else say(text, stderr=True),

@@ -140,6 +140,23 @@ def creations(code: Code, setup: Setup, salt: bytes) -> tuple[tuple[str, bytes],
     return ("verifier", code.verifier), ("implementation", implementation), ("proxy", proxy)
 
 
+async def check(chain: Chain, setup: Setup) -> None:
+    """Find out what can be found out before anything is compiled or sent.
+
+    Raises:
+        ConfigurationError: the chain lacks the deployment proxy.
+        InvalidInput: no light client can start from the set-up.
+        SinkUnavailable: no endpoint answers.
+    """
+    setup.call()
+    if await chain.code(FACTORY) != _FACTORY_CODE:
+        raise ConfigurationError(
+            f"chain {chain.chain_id} has no deterministic deployment proxy",
+            expected=f"its code at {FACTORY}",
+            action="put it there: docs/contracts.md has its transaction",
+        )
+
+
 async def deploy(
     chain: Chain,
     code: Code,
@@ -167,12 +184,7 @@ async def deploy(
         SinkUnavailable: no endpoint answers.
     """
     wanted = creations(code, setup, salt)
-    if await chain.code(FACTORY) != _FACTORY_CODE:
-        raise ConfigurationError(
-            f"chain {chain.chain_id} has no deterministic deployment proxy",
-            expected=f"its code at {FACTORY}",
-            action="put it there: docs/contracts.md has its transaction",
-        )
+    await check(chain, setup)
     done = [await _create(chain, name, creation, policy, salt, say) for name, creation in wanted]
     proxy = done[-1].address
     word = await chain.storage(proxy, abi.IMPLEMENTATION_SLOT)
