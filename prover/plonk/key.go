@@ -2,6 +2,7 @@ package plonk
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 
@@ -125,6 +126,28 @@ func EncodeVerifyingKey(vk *gnark.VerifyingKey) ([]byte, error) {
 	return text.Bytes(), err
 }
 
+// lengthAt is where a verifying key says how many commitments its circuit has: after version, sizes, and eight points.
+const lengthAt = 3*8 + 2*fr.Bytes + 8 + fr.Bytes + 8*pointBytes
+
+// measure checks a verifying key's length and the lengths of its lists, before memory is taken for them.
+func measure(text []byte) error {
+	none, err := EncodeVerifyingKey(new(gnark.VerifyingKey))
+	if err != nil {
+		return err
+	}
+	if len(text) < len(none) {
+		return fault.New(fault.InvalidKey, "the verifying key is damaged: it has %d bytes, expected at least %d", len(text), len(none))
+	}
+	commitments := uint64(binary.BigEndian.Uint32(text[lengthAt:]))
+	if want := uint64(len(none)) + commitments*(pointBytes+8); uint64(len(text)) != want {
+		return fault.New(fault.InvalidKey, "the verifying key is damaged: it has %d bytes, expected %d for %d commitments", len(text), want, commitments)
+	}
+	if again := binary.BigEndian.Uint32(text[uint64(len(text))-commitments*8-4:]); uint64(again) != commitments {
+		return fault.New(fault.InvalidKey, "the verifying key is damaged: it names %d commitments and places %d", commitments, again)
+	}
+	return nil
+}
+
 // DecodeVerifyingKey reads what EncodeVerifyingKey has written.
 func DecodeVerifyingKey(text []byte) (vk *gnark.VerifyingKey, err error) {
 	defer func() {
@@ -132,6 +155,9 @@ func DecodeVerifyingKey(text []byte) (vk *gnark.VerifyingKey, err error) {
 			err = fault.New(fault.InvalidKey, "the verifying key is damaged: %s", fault.Shorten(fmt.Sprint(r), 200))
 		}
 	}()
+	if err := measure(text); err != nil {
+		return nil, err
+	}
 	vk = new(gnark.VerifyingKey)
 	reader := bytes.NewReader(text)
 	if _, err := vk.ReadFrom(reader); err != nil || reader.Len() != 0 {

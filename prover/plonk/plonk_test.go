@@ -329,14 +329,29 @@ func TestFalseWitnesses(t *testing.T) {
 }
 
 func TestVerifyingKeysHaveOneForm(t *testing.T) {
-	r := newRig(t, 4, 1)
-	good, err := EncodeVerifyingKey(r.vk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, wrong := range [][]byte{nil, good[:len(good)-1], append(good[:len(good):len(good)], 0), good[8:], make([]byte, len(good))} {
-		if _, err := DecodeVerifyingKey(wrong); err == nil {
-			t.Errorf("a key of %d bytes passes", len(wrong))
+	for commitments := range 3 {
+		r := newRig(t, 4, commitments)
+		good, err := EncodeVerifyingKey(r.vk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := DecodeVerifyingKey(good); err != nil {
+			t.Fatal(err)
+		}
+		changed := func(at int, value byte) []byte {
+			out := append([]byte(nil), good...)
+			out[at] = value
+			return out
+		}
+		for name, wrong := range map[string][]byte{
+			"empty": nil, "short": good[:len(good)-1], "long": append(good[:len(good):len(good)], 0), "headless": good[8:], "zeros": make([]byte, len(good)),
+			// lists that claim gigabytes
+			"commitments": changed(lengthAt, 0xff), "places": changed(len(good)-8*commitments-4, 0xff),
+		} {
+			var known *fault.Error
+			if _, err := DecodeVerifyingKey(wrong); !errors.As(err, &known) || known.Kind != fault.InvalidKey {
+				t.Errorf("%s key: %v", name, err)
+			}
 		}
 	}
 }

@@ -28,18 +28,17 @@ const spare = 3
 var ProveSteps = []pace.Step{
 	pace.Usual("load", "load", 0.4),
 	pace.Usual("solve", "solve", 1.5),
-	pace.Usual("wires", "prove", 5),
-	pace.Usual("product", "prove", 3),
+	pace.Usual("wires", "prove", 3.6),
+	pace.Usual("product", "prove", 1.5),
 	pace.Usual("quotient", "prove", 7),
-	pace.Usual("commit quotient", "prove", 5),
-	pace.Usual("open", "prove", 4),
+	pace.Usual("commit quotient", "prove", 3.7),
+	pace.Usual("open", "prove", 2.7),
 	pace.Usual("verify", "verify", 0.01),
 }
 
 type prover struct {
 	key     *Key
 	threads int
-	begin   func(step string)
 	hashes  hashes
 	drawn   *challenges
 	domain  *fft.Domain
@@ -64,7 +63,7 @@ func Prove(system *cs.SparseR1CS, key *Key, full witness.Witness, threads int, b
 	if err != nil {
 		return nil, err
 	}
-	p := &prover{key: key, threads: threads, begin: begin, hashes: h, drawn: newChallenges(h), n: 1 << Power(system)}
+	p := &prover{key: key, threads: threads, hashes: h, drawn: newChallenges(h), n: 1 << Power(system)}
 	p.domain = fft.NewDomain(uint64(p.n), fft.WithoutPrecompute())
 	for i := range p.randomizers {
 		if _, err := p.randomizers[i].SetRandom(); err != nil {

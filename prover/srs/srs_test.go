@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -320,6 +321,41 @@ func TestFilesThatAreNotPowersOfTau(t *testing.T) {
 	refused(t, s, err, fault.InvalidInput, "1 to 4")
 	_, _, err = s.Import(t.TempDir(), "", 0, 1, quiet)
 	refused(t, s, err, fault.IO, "regular")
+}
+
+// TestDamageAnywhere flips bits and cuts at random places. What is imported all the same, since the damage is in a part
+// that is not needed, is the SRS that the whole file gives.
+func TestDamageAnywhere(t *testing.T) {
+	good, s := read(t, tiny), store(t)
+	whole, _, err := s.Import(tiny, "", 0, 1, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused, random := 0, rand.New(rand.NewPCG(1, 2))
+	for range 80 {
+		bad := append([]byte(nil), good...)
+		switch random.IntN(4) {
+		case 0:
+			bad = bad[:random.IntN(len(bad))]
+		case 1: // in the table or the header
+			bad[random.IntN(80)] ^= 1 << random.IntN(8)
+		default:
+			bad[random.IntN(len(bad))] ^= 1 << random.IntN(8)
+		}
+		m, made, err := s.Import(written(t, bad), "", 0, 1, quiet)
+		var known *fault.Error
+		switch {
+		case err == nil && (made || m.SRSID != whole.SRSID):
+			t.Fatal("another SRS came out")
+		case err != nil && (!errors.As(err, &known) || known.Kind != fault.CorruptArtifact):
+			t.Fatal(err)
+		case err != nil:
+			refused++
+		}
+	}
+	if refused < 40 {
+		t.Errorf("only %d of 80 were refused", refused)
+	}
 }
 
 // TestPointsOutsideTheSubgroup needs a point of the twist that is not in G2: most are not.
