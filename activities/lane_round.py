@@ -55,7 +55,7 @@ class Rounds:
         """
         row, open_ = await self.ledger.row(lane), await self.ledger.open(lane)
         if row is None or not open_:
-            return
+            return self.metrics.standing(lane, [])
         try:
             chain = await self._chain(row, open_)
             head = await chain.head()

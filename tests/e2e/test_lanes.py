@@ -369,6 +369,25 @@ async def test_a_unit_whose_workflow_is_lost_lands_once_and_finds_its_result(rig
     assert (await rig.engine.run(other)).status is UnitStatus.DONE
 
 
+@pytest.mark.timeout(300)
+async def test_under_load_the_lane_continues_as_new_and_loses_nobody(rig: Rig) -> None:
+    # The server suggests continue-as-new at 400 events here.
+    works = [laned_work("free", n, key=f"load{n}") for n in range(100, 150)]
+    await rig.engine.environment.ledger.claim(works)
+    first = await rig.engine.start(works[0])
+    await finished(first)
+    lane = rig.engine.client.get_workflow_handle(lane_of())
+    run = (await lane.describe()).run_id
+    handles = [await rig.engine.start(work) for work in works[1:]]
+    async with asyncio.timeout(250):
+        outcomes = await asyncio.gather(*(handle.result() for handle in handles))
+    assert {outcome.status for outcome in outcomes} == {UnitStatus.DONE}
+    assert (await lane.describe()).run_id != run
+    assert [await read(rig.chain, "counted(uint256)", n) for n in range(100, 150)] == [1] * 50
+    assert await rig.chain.nonce() == 50
+    await rig.gapless()
+
+
 async def provery(rig: Rig, *words: str, status: int = 0) -> Any:
     """A command in a process of its own; its JSON."""
     process = await asyncio.create_subprocess_exec(

@@ -111,9 +111,10 @@ def burned(evidence: Evidence) -> list[str]:
 
 
 def recovered(evidence: Evidence, broken: float) -> float | None:
-    """When every job had gone on after a fault: its next stage began, or it was ended. Seconds since the epoch.
+    """When every job had gone on after a fault: its next stage, or step in a lane, began, or it was ended.
 
-    Jobs that had ended before do not count. None where a job did not go on, or none was left to.
+    Seconds since the epoch. Jobs that had ended before do not count. None where a job did not go on, or none was left
+    to.
     """
     ends = [
         (e["at"], evidence.deliveries.get(e["jobId"])) for e in evidence.events if e["event"] == "completed"
@@ -121,7 +122,8 @@ def recovered(evidence: Evidence, broken: float) -> float | None:
     firsts = []
     for id, audit in evidence.audits.items():
         mine = [at for at, job in ends if job == id]
-        signs = [at for at in (*(a["started_at"] for a in audit["attempts"]), *mine) if at > broken]
+        steps = (e["at"] for e in audit.get("steps", ()))
+        signs = [at for at in (*(a["started_at"] for a in audit["attempts"]), *steps, *mine) if at > broken]
         if signs:
             firsts.append(min(signs))
         elif not mine:

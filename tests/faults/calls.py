@@ -28,6 +28,18 @@ from tests.support.rpc_proxy import edits, lose_answers
 REACH_S = 90.0
 MISLED_S = 4.0
 """How long a node lies, or fees are above the cap."""
+STEPS = (
+    "signed",
+    "sent",
+    "bumped",
+    "included",
+    "reorganised",
+    "displaced",
+    "landed",
+    "superseded",
+    "reverted",
+)
+"""Events that show that a lane goes on."""
 _numbers = itertools.count(1)
 
 
@@ -56,7 +68,7 @@ async def run(rig: Rig, case: Case) -> Seen:
     assert isinstance(server, TemporalServer)
     number, chain = next(_numbers), await rig.l1.anvil.open(SENDER)
     try:
-        calls = Calls(rig, rig.l1, chain, await _works(case, chain, number))
+        calls = Calls(rig, rig.l1, chain, await works(case, chain, number))
         seen = Seen([work.unit.key for work in calls.works], "-")
         act = _ACTS.get(case.gate, _killed)
         if case.fault == LANE:
@@ -73,9 +85,9 @@ async def run(rig: Rig, case: Case) -> Seen:
             calls.l1.proxy.fault = None
             calls.allow()
             await calls.l1.anvil.block_every(1)
-        if not await until(lambda: _ended(calls), DONE_S, 0.1):
+        if not await until(lambda: ended(calls), DONE_S, 0.1):
             seen.problems.append(f"not ended in {DONE_S:.0f} s")
-        await _gather(calls, seen)
+        await gather(calls, seen)
     finally:
         await chain.close()
     for name in rig.collapsed:
@@ -83,7 +95,7 @@ async def run(rig: Rig, case: Case) -> Seen:
     return seen
 
 
-async def _works(case: Case, chain: Chain, number: int) -> list[Work]:
+async def works(case: Case, chain: Chain, number: int) -> list[Work]:
     """Units whose stages all run where they are submitted."""
     if case.gate == "another prover first":
         height = await read(chain, "height()")
@@ -251,7 +263,7 @@ async def _submissions(calls: Calls) -> list[Any]:
         return []
 
 
-async def _ended(calls: Calls) -> bool:
+async def ended(calls: Calls) -> bool:
     try:
         rows = [await calls.rig.ledger.unit(w.unit.system, w.unit.stream, w.unit.key) for w in calls.works]
     except ProveryError:
@@ -259,12 +271,14 @@ async def _ended(calls: Calls) -> bool:
     return all(row is not None and row.status.terminal for row in rows)
 
 
-async def _gather(calls: Calls, seen: Seen) -> None:
+async def gather(calls: Calls, seen: Seen) -> None:
     """As for jobs: the contract's counter is the row, the ledger's end of the unit is the event."""
     rows, events, audits = {}, [], {}
     for work in calls.works:
         unit, number = work.unit, int(str(work.unit.params["number"]))
-        audits[unit.key] = await calls.rig.ledger.audit(unit)
+        audit: Any = await calls.rig.ledger.audit(unit)
+        steps = [e for e in audit["events"] if e["event"] in STEPS]
+        audits[unit.key] = {**audit, "steps": steps}
         row = await calls.rig.ledger.unit(unit.system, unit.stream, unit.key)
         landed = await read(calls.chain, "counted(uint256)", number) if unit.stream == "free" else 0
         if landed != (calls.landings if unit.stream == "free" else 0):

@@ -16,10 +16,14 @@ from dataclasses import replace
 
 import redis.asyncio as redis_client
 
+from provery.client import Provery, connect
+from provery.local.servers import TemporalServer
+from tests.faults import calls
 from tests.faults.accounting import count
-from tests.faults.cases import Case, requests
+from tests.faults.cases import CALL, LANE, Case, requests
 from tests.faults.rig import Rig, until
 from tests.faults.seen import Seen, gather
+from tests.support.laned import CONTRACT, SENDER, data
 
 _ORPHAN = """
 import os, sys, time
@@ -48,7 +52,39 @@ async def planted(rig: Rig) -> list[str]:
             missed.append(told)
     if not await _orphan_counted(rig, seen):
         missed.append("an orphan")
-    return missed
+    return missed + await planted_calls(rig)
+
+
+async def planted_calls(rig: Rig) -> list[str]:
+    """Land a call undisturbed, then once more from elsewhere, and leave a transaction behind a gap."""
+    assert rig.l1 is not None
+    case = Case(LANE, "planted" + CALL)
+    chain = await rig.l1.anvil.open(SENDER)
+    try:
+        made, server = (
+            calls.Calls(rig, rig.l1, chain, await calls.works(case, chain, 999)),
+            rig.servers["temporal"],
+        )
+        assert isinstance(server, TemporalServer)
+        await Provery(await connect(server.env), rig.ledger, server.env).start(made.works)
+        if not await until(lambda: calls.ended(made), 60, 0.1):
+            raise AssertionError(f"an undisturbed call did not land; see {rig.home / 'logs'}")
+        seen = Seen([work.unit.key for work in made.works], "-")
+        await calls.gather(made, seen)
+        missed = [] if seen.counts.clean and not seen.problems else [f"nothing: {seen.problems}"]
+        unit, other = made.works[0].unit, (await rig.l1.anvil.call("eth_accounts"))[1]
+        again = data("count(uint256)", int(str(unit.params["number"])))
+        await rig.l1.anvil.call("eth_sendTransaction", {"from": other, "to": CONTRACT, "data": again})
+        nonce = hex(await chain.nonce() + 2)
+        behind = {"from": chain.sender, "to": other, "nonce": nonce, "gas": hex(21_000)}
+        left = await rig.l1.anvil.call("eth_sendTransaction", behind)
+        await asyncio.sleep(2.5)
+        await calls.gather(made, seen)
+        await rig.l1.anvil.drop(left)
+        crimes = (f"{unit.key} landed 2 times", "a transaction was left behind")
+        return missed + [crime for crime in crimes if crime not in seen.problems]
+    finally:
+        await chain.close()
 
 
 async def _settled(rig: Rig, seen: Seen) -> bool:

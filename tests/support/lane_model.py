@@ -21,6 +21,7 @@ from provery.core.lane_records import (
     PAUSE,
     RAISE_CAP,
     RESUME,
+    RETRY,
     SKIP,
     Change,
     Kind,
@@ -118,6 +119,8 @@ class ChainModel:
     lose_transaction: bool = False
     """The next raw transaction is answered for, and lost."""
     forks: int = 0
+    refuses: str = ""
+    """Calls with this data are refused by the nodes for what they are."""
     kept: Any = None
     """Called with each hash that is sent: whether the ledger has it."""
 
@@ -226,6 +229,8 @@ class ChainModel:
         await self._ask()
         assert self.kept is None or self.kept(signed.hash), "sent before it was kept"
         tx, said = self.raws[signed.raw], Sent.ACCEPTED
+        if self.refuses and tx.data == self.refuses:
+            raise InvalidInput("intrinsic gas too low")
         rivals = [t for t in self.pool.values() if t.nonce == tx.nonce and t.hash != tx.hash]
         if tx.nonce < self.used(self.view):
             said = Sent.NONCE_USED
@@ -447,6 +452,8 @@ class MemoryLanes:
             s = replace(s, phase=phase, reason=order.reason)
         elif order.name == CANCEL and s.phase is Phase.SENT:
             s = replace(s, want="cancel")
+        elif order.name == RETRY:
+            s = replace(s, waits_for=Wait.TURN)
         self.found[s.request_key] = s
         return "done"
 

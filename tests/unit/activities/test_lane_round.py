@@ -1,0 +1,254 @@
+"""Rounds of a lane, one situation each, over the model of chain and ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from activities.lane_metrics import LaneMetrics
+from activities.lane_round import Rounds
+from provery.core.lane_records import Fate, Kind, LaneOrder, Phase, Submission, Wait
+from provery.core.lanes import Call, Policy, Standing, lane_id
+from tests.support.lane_model import (
+    CONTRACT,
+    FREE,
+    RISING,
+    SENDER,
+    ChainModel,
+    MemoryLanes,
+    SystemModel,
+    drive,
+)
+
+LANE = lane_id(31_337, SENDER)
+
+
+class Moody(SystemModel):
+    """Fails where it is told to."""
+
+    broken: str = ""
+
+    async def standing(self, stream: str, ordinal: int | None, call: Call) -> Standing:
+        if call.data == self.broken:
+            raise ValueError("a bug in an adapter")
+        return await super().standing(stream, ordinal, call)
+
+
+@dataclass
+class Desk:
+    """A lane and what stands around it."""
+
+    policy: Policy = field(default_factory=lambda: Policy(stuck_after_s=30.0))
+    chain: ChainModel = field(default_factory=ChainModel)
+
+    def __post_init__(self) -> None:
+        self.ledger = MemoryLanes(lambda: self.chain.now)
+        rising = Policy(**{**vars(self.policy), "ordered": True})
+        self.system = Moody("model", self.chain, {FREE: self.policy, RISING: rising})
+        self.registry = CollectorRegistry()
+        self.rounds = Rounds(
+            self.ledger, lambda _: self.system, LaneMetrics(self.registry), lambda: self.chain.now
+        )
+
+    def enter(self, stream: str, n: int) -> str:
+        key = f"{stream}-{n}"
+        call = Call(CONTRACT, f"{stream}:{n}")
+        made = Submission(key, LANE, "model", stream, str(n), call, "run:1", self.chain.now, n)
+        drive(self.ledger.enter(made, 31_337, SENDER))
+        self.chain.now += 0.1
+        return key
+
+    def round(self, times: int = 1) -> None:
+        for _ in range(times):
+            drive(self.ledger.take(LANE, "h"))
+            assert drive(self.rounds.round(LANE, "h"))
+
+    def of(self, key: str) -> Submission:
+        return self.ledger.found[key]
+
+    def events(self, key: str) -> list[str]:
+        return [event for name, event, _ in self.ledger.events if name == key]
+
+    def settle(self, blocks: int = 12) -> None:
+        for _ in range(blocks):
+            self.round()
+            self.chain.mine()
+        self.round()
+
+    def count(self, name: str, **labels: str) -> float:
+        given = {"lane": LANE, "stream": "model/free", **labels}
+        return self.registry.get_sample_value(f"provery_lane_{name}", given) or 0.0
+
+
+def test_above_the_cap_for_ten_minutes_it_waits_and_then_lands() -> None:
+    desk = Desk(Policy(max_fee_per_gas=90))
+    key = desk.enter(FREE, 1)
+    for _ in range(50):
+        desk.round()
+        desk.chain.mine()
+    assert desk.chain.now > 1_600
+    assert (desk.of(key).phase, desk.of(key).waits_for) == (Phase.WAITING, Wait.FEES)
+    assert desk.of(key).transactions == ()
+    assert "1.02e-07 gwei, the cap is 9e-08" in desk.of(key).reason
+    desk.chain.base = 80
+    desk.settle(2)
+    assert desk.of(key).phase is Phase.LANDED
+    assert len(desk.of(key).transactions) == 1
+
+
+def test_a_cap_never_stops_others() -> None:
+    desk = Desk(Policy(max_fee_per_gas=90))
+    desk.system.policies[RISING] = Policy(ordered=True)
+    dear, other = desk.enter(FREE, 1), desk.enter(RISING, 1)
+    desk.settle(2)
+    assert (desk.of(dear).phase, desk.of(other).phase) == (Phase.WAITING, Phase.LANDED)
+    drive(desk.ledger.order(LaneOrder("raise_cap", LANE, max_fee="500")))
+    desk.settle(2)
+    assert desk.of(dear).phase is Phase.LANDED
+
+
+def test_one_that_fails_unexpectedly_is_parked_and_stops_nobody() -> None:
+    desk = Desk()
+    desk.system.broken = f"{RISING}:1"
+    bad, next_, other = desk.enter(RISING, 1), desk.enter(RISING, 2), desk.enter(FREE, 1)
+    desk.settle(4)
+    assert desk.of(bad).parked
+    assert "ValueError: a bug in an adapter" in desk.of(bad).reason
+    assert {desk.of(k).phase for k in (next_, other)} == {Phase.LANDED}
+    desk.system.broken = ""
+    desk.settle(2)
+    assert desk.of(bad).parked
+    drive(desk.ledger.order(LaneOrder("retry", LANE, "model/rising/1")))
+    desk.settle(2)
+    assert desk.of(bad).phase is Phase.SUPERSEDED
+
+
+def test_a_budget_is_kept_and_a_wait_for_it_ends_with_the_day() -> None:
+    desk = Desk(Policy(spend_per_day=60_000 * 202))
+    first, second = desk.enter(FREE, 1), desk.enter(FREE, 2)
+    desk.settle(3)
+    assert (desk.of(first).phase, desk.of(second).waits_for) == (Phase.LANDED, Wait.SPEND)
+    desk.chain.now += 86_400
+    desk.settle(2)
+    assert desk.of(second).phase is Phase.LANDED
+
+
+def test_without_money_nothing_is_signed() -> None:
+    desk = Desk()
+    desk.chain.funds = 1_000
+    key = desk.enter(FREE, 1)
+    desk.round(3)
+    assert (desk.of(key).waits_for, desk.of(key).transactions) == (Wait.FUNDS, ())
+    desk.chain.funds = 10**20
+    desk.settle(2)
+    assert desk.of(key).phase is Phase.LANDED
+
+
+def test_what_no_node_takes_gives_its_nonce_back() -> None:
+    desk = Desk()
+    desk.chain.refuses = f"{FREE}:1"
+    bad, good = desk.enter(FREE, 1), desk.enter(FREE, 2)
+    desk.settle(5)
+    assert desk.of(bad).phase is Phase.REVERTED
+    assert "the nodes refuse the transaction" in desk.of(bad).reason
+    assert [t.kind for t in desk.of(bad).transactions] == [Kind.CALL, Kind.CANCEL]
+    assert desk.of(good).phase is Phase.LANDED
+    assert desk.chain.used(desk.chain.blocks) == 2
+
+
+def test_a_refusal_by_a_node_that_lags_fails_nobody() -> None:
+    desk = Desk(Policy(gas_margin_percent=0))
+    key = desk.enter(RISING, 3)
+    desk.chain.mine(others=2)
+    real = desk.chain.estimate
+
+    async def behind(call: Call) -> int:
+        from provery.core.errors import Reverted
+
+        raise Reverted("Early()")
+
+    desk.chain.estimate = behind  # type: ignore[method-assign]
+    desk.round(3)
+    assert (desk.of(key).phase, desk.of(key).waits_for) == (Phase.WAITING, Wait.NODE)
+    desk.chain.estimate = real  # type: ignore[method-assign]
+    desk.settle(2)
+    assert desk.of(key).phase is Phase.LANDED
+    other = desk.enter(RISING, 4)
+    desk.chain.estimate = behind  # type: ignore[method-assign]
+    desk.round()
+    desk.chain.mine()
+    desk.round()
+    assert (desk.of(other).phase, desk.of(other).reason) == (Phase.REVERTED, "Early()")
+
+
+def test_what_is_superseded_while_it_is_stuck_is_replaced_by_nothing() -> None:
+    desk = Desk()
+    key = desk.enter(RISING, 1)
+    desk.round()
+    desk.chain.base = 10_000
+    desk.chain.mine(others=5)
+    desk.chain.now += 60
+    desk.round()
+    assert [t.kind for t in desk.of(key).transactions] == [Kind.CALL, Kind.CANCEL]
+    desk.settle(2)
+    assert desk.of(key).phase is Phase.SUPERSEDED
+    assert [t.fate for t in desk.of(key).transactions] == [Fate.REPLACED, Fate.LANDED]
+
+
+def test_a_pause_sends_nothing_new_and_follows_what_is_sent() -> None:
+    desk = Desk()
+    sent, waiting = desk.enter(FREE, 1), desk.enter(FREE, 2)
+    desk.round()
+    drive(desk.ledger.order(LaneOrder("pause", LANE)))
+    desk.settle(3)
+    assert (desk.of(sent).phase, desk.of(waiting).phase) == (Phase.LANDED, Phase.WAITING)
+    assert "paused" in desk.of(waiting).reason
+    drive(desk.ledger.order(LaneOrder("resume", LANE)))
+    desk.settle(2)
+    assert desk.of(waiting).phase is Phase.LANDED
+
+
+def test_no_node_is_a_reason_that_people_can_read() -> None:
+    desk = Desk()
+    key = desk.enter(FREE, 1)
+    desk.chain.down = True
+    desk.round(2)
+    assert (desk.of(key).waits_for, desk.of(key).reason) == (
+        Wait.NODE, "SinkUnavailable: no endpoint answers",
+    )  # fmt: skip
+    desk.chain.down = False
+    desk.settle(2)
+    assert desk.of(key).phase is Phase.LANDED
+
+
+def test_a_revert_that_was_the_moments_fault_goes_again() -> None:
+    desk = Desk()
+    key = desk.enter(RISING, 2)
+    desk.round()
+    tx = next(iter(desk.chain.pool.values()))
+    desk.chain.mine(empty=True)
+    desk.chain.blocks[-1].txs.append((tx, False))  # it reverts, and what made it do so is gone
+    desk.chain.pool.clear()
+    desk.settle(4)
+    assert desk.of(key).phase is Phase.LANDED
+    assert desk.of(key).tries == 1
+    assert [t.fate for t in desk.of(key).transactions] == [Fate.REVERTED, Fate.LANDED]
+    assert desk.events(key).count("reverted") == 1
+
+
+def test_metrics_count_what_happens() -> None:
+    desk = Desk()
+    key = desk.enter(FREE, 1)
+    desk.round()
+    desk.chain.base = 5_000
+    desk.chain.mine()
+    desk.chain.now += 40
+    desk.settle(2)
+    s: Any = desk.of(key)
+    assert s.phase is Phase.LANDED
+    assert (desk.count("signed_total"), desk.count("bumped_total"), desk.count("landed_total")) == (1, 1, 1)
+    assert desk.count("settled_total", how="landed") == 1
+    assert desk.count("spent_wei_total") == s.fee > 0
+    assert desk.registry.get_sample_value("provery_lane_pending", {"lane": LANE, "phase": "sent"}) == 0
