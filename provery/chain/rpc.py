@@ -95,7 +95,7 @@ class Rpc:
             ConfigurationError: the endpoints are of different chains; the message names them.
             SinkUnavailable: none answers.
         """
-        found = await _most([self._id_of(member) for member in self._members])
+        found = await _most([(member, self._id_of(member)) for member in self._members])
         ids: list[tuple[str, int]] = []
         reasons: list[EndpointDown] = []
         for member, one in zip(self._members, found, strict=True):
@@ -103,7 +103,7 @@ class Rpc:
                 member.checked = True
                 ids.append((member.endpoint.name, one))
             else:
-                reasons.append(member.failed(one))
+                reasons.append(one if member.resting else member.failed(one))
         if not ids:
             raise _nobody(reasons)
         if len({number for _, number in ids}) > 1:
@@ -161,13 +161,13 @@ class Rpc:
             ConfigurationError: the only endpoints that answer are of another chain.
         """
         members = [m for m in self._members if not m.resting] or list(self._members)
-        results = await _most([self._ask(member, asks, fresh=True) for member in members])
+        results = await _most([(member, self._ask(member, asks, fresh=True)) for member in members])
         found: list[T] = []
         reasons: list[EndpointDown] = []
         for member, said in zip(members, results, strict=True):
             name = member.endpoint.name
             if isinstance(said, EndpointDown):
-                reasons.append(said if member.resting else member.failed(said))
+                reasons.append(said)
             elif not self._heads.current(said.head):  # as a later answer has shown
                 reasons.append(self._behind(said.endpoint, said.head))
             elif failure := next((a for a in said.answers if isinstance(a, Failure)), None):
@@ -271,9 +271,9 @@ def _nobody(reasons: Sequence[EndpointDown]) -> SinkUnavailable | ConfigurationE
     )
 
 
-async def _most(questions: Sequence[Coroutine[object, object, T]]) -> list[T | EndpointDown]:
+async def _most(questions: Sequence[tuple[_Member, Coroutine[object, object, T]]]) -> list[T | EndpointDown]:
     """Ask at once; wait for all, or from the first success on for a little. In the order of the questions."""
-    tasks = [asyncio.create_task(question) for question in questions]
+    tasks = [asyncio.create_task(question) for _, question in questions]
     pending = set(tasks)
     try:
         while pending:
@@ -286,9 +286,10 @@ async def _most(questions: Sequence[Coroutine[object, object, T]]) -> list[T | E
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     found: list[T | EndpointDown] = []
-    for result in results:
+    for (member, _), result in zip(questions, results, strict=True):
         if isinstance(result, asyncio.CancelledError):
-            found.append(EndpointDown(f"slower than another endpoint by {STRAGGLER_S:g} s"))
+            slow = f"{member.endpoint.name}: slower than another endpoint by {STRAGGLER_S:g} s"
+            found.append(member.failed(EndpointDown(slow)))
         elif isinstance(result, BaseException) and not isinstance(result, EndpointDown):
             raise result
         else:

@@ -1,11 +1,13 @@
 """Fees of new transactions and of replacements."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provery.chain.fees import bumped, first_fees, with_margin
 from provery.core.lanes import Fees, Policy, Unsigned
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 GWEI = 10**9
 
@@ -91,6 +93,7 @@ policies = st.builds(
 fees = st.builds(Fees, base=wei, priority=wei, dynamic=st.booleans())
 
 
+@patient
 @given(fees, policies)
 def test_first_offers_are_takeable_and_within_the_caps(now: Fees, policy: Policy) -> None:
     offer = first_fees(now, policy)
@@ -105,6 +108,7 @@ def test_first_offers_are_takeable_and_within_the_caps(now: Fees, policy: Policy
         assert policy.max_priority_fee_per_gas is None or tip <= policy.max_priority_fee_per_gas
 
 
+@patient
 @given(fees, policies, wei, wei)
 def test_replacements_are_takeable_and_within_the_caps(now: Fees, policy: Policy, fee: int, tip: int) -> None:
     previous = pending(max(fee, tip), min(fee, tip) if now.dynamic else max(fee, tip), dynamic=now.dynamic)
@@ -123,6 +127,7 @@ def test_replacements_are_takeable_and_within_the_caps(now: Fees, policy: Policy
         assert policy.max_priority_fee_per_gas is None or new_tip <= policy.max_priority_fee_per_gas
 
 
+@patient
 @given(fees, wei, st.integers(1, 60))
 def test_a_chain_of_bumps_ends_at_the_cap(now: Fees, cap: int, percent: int) -> None:
     policy = Policy(max_fee_per_gas=cap, bump_percent=percent)

@@ -2,13 +2,15 @@
 
 import eth_abi.abi
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provery.chain.endpoint import Failure
 from provery.chain.reverts import ErrorNames
 from provery.chain.signers import keccak256
 from provery.core.errors import ConfigurationError
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = ErrorNames(
     [
@@ -62,6 +64,7 @@ def test_what_does_not_decode_keeps_its_name() -> None:
     assert NAMES.name(bytes.fromhex("08c379a0") + b"\xff" * 64) == "a reason that does not decode"
 
 
+@patient
 @given(st.sampled_from(["08c379a0", "4e487b71", *(s.hex() for s in NAMES._known)]), st.binary(max_size=400))
 def test_hostile_data_give_a_short_printable_text(selector: str, body: bytes) -> None:
     shown = NAMES.name(bytes.fromhex(selector) + body)

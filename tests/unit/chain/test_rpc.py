@@ -229,6 +229,22 @@ async def test_an_endpoint_that_is_away_at_first_joins_later(
     await nobody.close()
 
 
+async def test_a_silent_endpoint_does_not_hold_the_start_up(
+    first: RpcProxy, second: RpcProxy, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc, "STRAGGLER_S", 0.1)
+    first.fault = silent()
+    pool = Rpc([first.url, second.url], LIMITS, clock)
+    started = time.monotonic()
+    await pool.connect()
+    assert time.monotonic() - started < 2.5
+    assert (await pool.first(GAS_PRICE, whole)).endpoint.name == name(second)
+    first.fault = None
+    clock.ahead += 2
+    assert (await pool.first(GAS_PRICE, whole)).endpoint.name == name(first)
+    await pool.close()
+
+
 @pytest.mark.parametrize("answer", ["31337", 31_337, None, "0x", "0x0001", "0x" + "f" * 60])
 async def test_a_chain_id_that_is_none(anvil: Anvil, first: RpcProxy, answer: object) -> None:
     first.fault = edits(lambda method, given: given | {"result": answer})

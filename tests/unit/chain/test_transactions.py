@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provery.chain import transactions
@@ -12,6 +12,8 @@ from provery.chain.ethaccount import Accounts
 from provery.chain.signers import LocalSigner, keccak256
 from provery.core.errors import ConfigurationError, InvalidInput
 from provery.core.lanes import Unsigned
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 KEY = bytes.fromhex("4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318")
 TO = "0x3535353535353535353535353535353535353535"
@@ -45,6 +47,7 @@ def theirs(transaction: Unsigned, chain_id: int) -> Any:
     return Accounts.sign_transaction(fields, KEY)
 
 
+@patient
 @given(unsigned, st.integers(1, 2**53))
 async def test_the_same_bytes_as_the_reference(transaction: Unsigned, chain_id: int) -> None:
     signed = await transactions.sign(transaction, chain_id, LocalSigner(KEY, "a test"))
