@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 from activities.manifest import Manifests
 from activities.metrics import StageMetrics
@@ -31,6 +32,10 @@ from provery.core.ports import (
 )
 from provery.core.redact import redact
 from provery.core.types import ArtifactRef, StageInput, StageResult, memo_key
+
+T = TypeVar("T")
+RECORD_S = 2.0
+"""How long a cancellation waits for what is computed to be recorded: as long as a prover has to end."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +236,15 @@ class Memo:
             )
             crash.__cause__ = error
             produced = [crash] * len(contexts)
-        seconds = time.monotonic() - started
+        return await _to_the_end(self._recorded(todo, produced, time.monotonic() - started))
+
+    async def _recorded(
+        self,
+        todo: Sequence[tuple[StageContext, Attempt]],
+        produced: Sequence[StageOutput | ProveryError],
+        seconds: float,
+    ) -> dict[str, StageResult | ProveryError]:
+        contexts = [context for context, _ in todo]
         ends, errors = [], {}
         for (context, attempt), output in zip(todo, produced, strict=True):
             if isinstance(output, ProveryError):
@@ -243,6 +256,7 @@ class Memo:
                 )
         finished = [c.unit for c in contexts if c.given.last and c.memo_key not in errors]
         winners = await self.ledger.finish(ends, finished)
+        stage = contexts[0].given.plan.stage
         self.metrics.computed(contexts[0].unit, stage, seconds, len(todo), list(errors.values()))
         return {**winners, **errors}
 
@@ -296,3 +310,15 @@ class Memo:
         # Without a database the row stays open, and a later attempt marks it lost: a cancel must not wait for it.
         with suppress(ProveryError):
             await self.ledger.finish([AttemptEnd(id=a.id, ended_at=now, outcome=outcome) for _, a in todo])
+
+
+async def _to_the_end(work: Coroutine[object, object, T]) -> T:
+    """Await work that a cancellation has to wait for, within reason; it is then raised all the same."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=RECORD_S)
+        if not task.cancel():
+            task.exception()  # nobody else asks
+        raise

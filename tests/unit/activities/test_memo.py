@@ -1,7 +1,9 @@
-"""The memoised step where two workers meet over a lost artifact."""
+"""The memoised step where two workers meet over a lost artifact, and where a cancellation meets a result."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from activities.memo import Memo, Rates, Where
 from activities.metrics import StageMetrics
 from bench.noop import NoopSystem, noop_work
-from provery.core.types import ArtifactRef, StageInput, StageResult
+from provery.core.ports import AttemptEnd
+from provery.core.types import ArtifactRef, StageInput, StageResult, Unit
 from provery.stores.files import FileStore
 from provery.stores.ledger import SqlLedger, open_ledger
 
@@ -58,3 +61,34 @@ async def test_a_worker_that_looked_before_another_recorded_anew_takes_what_is_t
     assert fresh[0].attempt != first.attempt
     assert (result.reused, result.attempt) == (True, fresh[0].attempt)
     assert len(log.read_text().splitlines()) == 2, "once, and once more after the loss"
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["the ledger answers", "the ledger is away"])
+async def test_a_cancellation_waits_for_what_is_computed_to_be_recorded(
+    away: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.memo.RECORD_S", 0.3)
+    ledger, log = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), tmp_path / "stages.log"
+    memo = worker(tmp_path, ledger)
+    work = noop_work("u", params={"bytes": 10, "log": str(log)})
+    given = StageInput(work.unit, work.plan.stages[0])
+    recording, finish = asyncio.Event(), ledger.finish
+
+    async def slow(ends: Sequence[AttemptEnd], done: Sequence[Unit] = ()) -> dict[str, StageResult]:
+        recording.set()
+        await asyncio.sleep(60 if away else 0.1)
+        return await finish(ends, done)
+
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger, "finish", slow)
+            task = asyncio.create_task(fetched(memo, given))
+            await recording.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(task, 5)
+        result = await fetched(memo, given)
+    finally:
+        await ledger.close()
+    assert result.reused is not away
+    assert len(log.read_text().splitlines()) == 1 + away
