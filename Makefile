@@ -140,8 +140,8 @@ demo-hotshot-20: setup ## The same with 100 validators for 20 epochs (15 minutes
 test-hotshot: setup ## Prove and land the real certificates, at capacity 200; sets keys up (minutes, 3 GB)
 	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_hotshot_real.py $(ARGS)
 
-bench-hotshot: setup ## Prove a real HotShot state by Groth16 and PLONK; sets keys up (minutes, 4 GB); adds to latest.json
-	$(PY) -m bench hotshot_circuits
+bench-hotshot: setup ## Prove a real HotShot state both ways, verify on chain, time a lane (minutes, 4 GB); adds to latest.json
+	$(PY) -m bench hotshot_circuits lane
 
 test-circuits: setup ## Test the beacon circuits with their real keys, kept in .provery/circuits (minutes, 3 GB)
 	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_beacon_circuits.py $(ARGS)

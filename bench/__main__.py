@@ -12,8 +12,8 @@ from pathlib import Path
 from bench.results import write
 
 NAMES = ("dispatch", "queue_jobs", "groth16_figures", "memory")
-LONG = ("beacon_circuits", "hotshot_circuits")
-"""Run only when named: minutes, and gigabytes of memory and disk."""
+LONG = ("beacon_circuits", "hotshot_circuits", "lane")
+"""Run only when named: minutes, and for the circuits gigabytes of memory and disk."""
 
 
 def main(names: list[str]) -> int:

@@ -1,8 +1,8 @@
-"""The hotshot circuit at the networks' capacity on a real certificate, by Groth16 and by PLONK.
+"""The hotshot circuit at the networks' capacity on a real certificate, by Groth16 and by PLONK, and its gas on chain.
 
 Keys are made in ``$PROVERY_BENCH_KEYS`` and found there by the next run. What is measured is a proof with cached keys,
-in a child of its own as the workers have it, loading and verification included. CPU seconds count for more than wall
-time on a machine that is shared.
+in a child of its own as the workers have it, loading and verification included, and a transaction that verifies this
+proof by the exported verifier. CPU seconds count for more than wall time on a machine that is shared.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import os
 from pathlib import Path
 from time import monotonic
 
+from bench.hotshot_gas import verify_gas
 from bench.results import Figures, figure
 from provery.core.ports import Proof, Statement
 from provery.core.types import Unit
-from provery.provers.statement_native import NativeStatements
+from provery.provers.statement_native import PROOF, NativeStatements
 from provery.provers.tools import ROOT
 
 CIRCUITS = {"groth16": "hotshot-state-200", "plonk": "hotshot-state-200-plonk"}
@@ -46,10 +47,20 @@ async def _measure(native: NativeStatements, home: Path, scheme: str) -> Figures
     said = (
         f"{circuit}, {constraints} constraints, certificate of epoch {EPOCH}, cached keys, loading included"
     )
+    chain = home / f"{circuit}-gas"
+    chain.mkdir()
+    gas = await verify_gas(native, chain, circuit, scheme, DOCUMENT, proof.files[PROOF].read_bytes())
+    print(f"{circuit}: {gas.transaction} gas, {gas.alone} alone")
     return {
         f"hotshot_200_{scheme}_cpu_s": figure(proof.usage.cpu_s, "s", said),
         f"hotshot_200_{scheme}_peak_mb": figure(
             proof.usage.peak_rss / 2**20, "MiB", "resident, mapped key files included"
+        ),
+        f"hotshot_verify_gas_{scheme}": figure(
+            gas.transaction,
+            "gas",
+            f"{circuit}, a transaction to the exported verifier and nothing else, on anvil;"
+            f" verification alone {gas.alone}, call data {gas.calldata}, 21000 for any transaction",
         ),
     }
 
