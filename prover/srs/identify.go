@@ -17,13 +17,14 @@ import (
 // blockBytes are hashed at a time.
 const blockBytes = 1 << 20
 
-// identify hashes the whole file and compares it with the digest given, a SHA-256 or, as snarkjs' files are published,
-// a BLAKE2b-512, in hexadecimal. It returns the SHA-256. The file is read once more afterwards, at places, and must be the
+// identify hashes the whole file and compares it with the digest, if one is given: a SHA-256 or, as snarkjs' files are
+// published, a BLAKE2b-512, in hexadecimal. It returns the SHA-256. The file is read once more afterwards, at places, and must be the
 // same then: the table and the header are read again here.
 func (p *ptau) identify(digest string, tell pace.Tell) (string, error) {
+	given := digest != ""
 	digest = strings.ToLower(strings.TrimPrefix(digest, "0x"))
 	raw, err := hex.DecodeString(digest)
-	if err != nil || len(raw) != 0 && len(raw) != sha256.Size && len(raw) != blake2b.Size {
+	if err != nil || given && len(raw) != sha256.Size && len(raw) != blake2b.Size {
 		return "", fault.New(fault.InvalidInput, "the digest is %q, expected a SHA-256 or a BLAKE2b-512 in hexadecimal", fault.Shorten(digest, 80))
 	}
 	source := sha256.New()
@@ -46,7 +47,7 @@ func (p *ptau) identify(digest string, tell pace.Tell) (string, error) {
 		at += int64(n)
 		tell("hash", 0.1*float64(at)/float64(p.bytes))
 	}
-	if got := hex.EncodeToString(asked.Sum(nil)); len(raw) > 0 && got != digest {
+	if got := hex.EncodeToString(asked.Sum(nil)); given && got != digest {
 		return "", fault.New(fault.CorruptArtifact, "%s has digest %s, expected %s: it is another file or damaged", p.path, got, digest)
 	}
 	p.blocks = blocks
