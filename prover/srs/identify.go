@@ -18,8 +18,8 @@ import (
 const blockBytes = 1 << 20
 
 // identify hashes the whole file and compares it with the digest, if one is given: a SHA-256 or, as snarkjs' files are
-// published, a BLAKE2b-512, in hexadecimal. It returns the SHA-256. The file is read once more afterwards, at places, and must be the
-// same then: the table and the header are read again here.
+// published, a BLAKE2b-512, in hexadecimal. It returns the SHA-256. The file is read once more afterwards, at places,
+// and must be the same then: the table and the header are read again here.
 func (p *ptau) identify(digest string, tell pace.Tell) (string, error) {
 	given := digest != ""
 	digest = strings.ToLower(strings.TrimPrefix(digest, "0x"))
