@@ -43,10 +43,10 @@ func (s Store) Import(path, digest string, power, threads int, tell pace.Tell) (
 	if digest != "" {
 		origin = originOf(Ceremony)
 	}
-	origin.Digest, origin.Contributions = digest, p.contributions
 	if origin.Source, err = p.identify(digest, tell); err != nil {
 		return nil, false, err
 	}
+	origin.Digest, origin.Contributions = digest, p.contributions
 	err = depot.Locked(s.Dir, func() { tell("wait", 0.1) }, func(dir string) error {
 		work := &importer{p, dir, power, threads, tell}
 		if err := work.powers(); err != nil {

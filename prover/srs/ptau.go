@@ -3,19 +3,13 @@ package srs
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
-	"hash"
-	"io"
 	"os"
-	"strings"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
-	"golang.org/x/crypto/blake2b"
 
 	"provery/prover/fault"
 	"provery/prover/mapfile"
-	"provery/prover/pace"
 )
 
 // Sections of a .ptau file, of which the ones not named here are not needed.
@@ -41,7 +35,10 @@ const (
 type ptau struct {
 	file     *os.File
 	path     string
+	bytes    int64
 	sections map[uint32]extent
+	// blocks are the SHA-256 of the file's blocks, once it is identified: what is read later must be of the same file.
+	blocks [][sha256.Size]byte
 	// power says that there are 2^power points in the file's domain.
 	power         int
 	contributions int
@@ -64,7 +61,7 @@ func openPtau(path string) (p *ptau, err error) {
 			file.Close()
 		}
 	}()
-	p = &ptau{file: file, path: path, sections: map[uint32]extent{}}
+	p = &ptau{file: file, path: path}
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
@@ -72,11 +69,18 @@ func openPtau(path string) (p *ptau, err error) {
 	if !info.Mode().IsRegular() {
 		return nil, fault.New(fault.IO, "%s is not a regular file", path)
 	}
-	if err := p.readTable(info.Size()); err != nil {
-		return nil, err
+	p.bytes = info.Size()
+	return p, p.read()
+}
+
+// read reads the table and the header.
+func (p *ptau) read() error {
+	p.sections, p.contributions = map[uint32]extent{}, 0
+	if err := p.readTable(p.bytes); err != nil {
+		return err
 	}
 	if err := p.readHead(); err != nil {
-		return nil, err
+		return err
 	}
 	points := int64(1) << p.power
 	for _, section := range []struct {
@@ -91,19 +95,22 @@ func openPtau(path string) (p *ptau, err error) {
 	} {
 		found, there := p.sections[section.id]
 		if !there && section.required {
-			return nil, p.wrong("it has no section %d (%s)", section.id, section.meaning)
+			return p.wrong("it has no section %d (%s)", section.id, section.meaning)
 		}
 		if there && found.bytes != section.bytes {
-			return nil, p.wrong("section %d (%s) has %d bytes, a power of %d demands %d", section.id, section.meaning, found.bytes, p.power, section.bytes)
+			return p.wrong("section %d (%s) has %d bytes, a power of %d demands %d", section.id, section.meaning, found.bytes, p.power, section.bytes)
 		}
 	}
-	return p, nil
+	return nil
 }
 
 func (p *ptau) readTable(size int64) error {
+	if size < 12 {
+		return p.wrong("it has %d bytes", size)
+	}
 	head, err := p.at(extent{0, size}, 0, 12)
 	if err != nil {
-		return p.wrong("it has %d bytes", size)
+		return err
 	}
 	if string(head[:4]) != ptauMagic {
 		return p.wrong("it starts with %q, expected %q", head[:4], ptauMagic)
@@ -117,9 +124,12 @@ func (p *ptau) readTable(size int64) error {
 	}
 	at := int64(12)
 	for i := range count {
+		if size-at < 12 {
+			return p.wrong("it ends in the header of section %d of %d (truncated?)", i+1, count)
+		}
 		head, err := p.at(extent{0, size}, at, 12)
 		if err != nil {
-			return p.wrong("it ends in the header of section %d of %d (truncated?)", i+1, count)
+			return err
 		}
 		at += 12
 		id, length := binary.LittleEndian.Uint32(head), binary.LittleEndian.Uint64(head[4:])
@@ -163,23 +173,16 @@ func (p *ptau) readHead() error {
 	}
 	p.power = int(power)
 	if section, there := p.sections[ptauContributions]; there {
+		if section.bytes < 4 {
+			return p.wrong("its list of contributions has %d bytes", section.bytes)
+		}
 		count, err := p.at(section, 0, 4)
 		if err != nil {
-			return p.wrong("its list of contributions has %d bytes", section.bytes)
+			return err
 		}
 		p.contributions = int(binary.LittleEndian.Uint32(count))
 	}
 	return nil
-}
-
-// at reads bytes of a section.
-func (p *ptau) at(section extent, offset, count int64) ([]byte, error) {
-	if offset+count > section.bytes {
-		return nil, io.ErrUnexpectedEOF
-	}
-	out := make([]byte, count)
-	_, err := p.file.ReadAt(out, section.offset+offset)
-	return out, err
 }
 
 // points reads points of G1 from a section, from the given one on, and checks that each is a finite point of the curve
@@ -237,40 +240,4 @@ func reduced(e *fp.Element) bool {
 		}
 	}
 	return false
-}
-
-// identify hashes the whole file and compares it with the digest given, a SHA-256 or, as snarkjs' files are published,
-// a BLAKE2b-512, in hexadecimal. It returns the SHA-256.
-func (p *ptau) identify(digest string, tell pace.Tell) (string, error) {
-	digest = strings.ToLower(strings.TrimPrefix(digest, "0x"))
-	raw, err := hex.DecodeString(digest)
-	if err != nil || len(raw) != 0 && len(raw) != sha256.Size && len(raw) != blake2b.Size {
-		return "", fault.New(fault.InvalidInput, "the digest is %q, expected a SHA-256 or a BLAKE2b-512 in hexadecimal", fault.Shorten(digest, 80))
-	}
-	info, err := p.file.Stat()
-	if err != nil {
-		return "", err
-	}
-	source := sha256.New()
-	asked, into := hash.Hash(source), io.Writer(source)
-	if len(raw) == blake2b.Size {
-		if asked, err = blake2b.New512(nil); err != nil {
-			return "", err
-		}
-		into = io.MultiWriter(source, asked)
-	}
-	buffer, size := make([]byte, 1<<20), info.Size()
-	for at := int64(0); at < size; {
-		n, err := p.file.ReadAt(buffer[:min(int64(len(buffer)), size-at)], at)
-		if n == 0 && err != nil {
-			return "", err
-		}
-		_, _ = into.Write(buffer[:n])
-		at += int64(n)
-		tell("hash", 0.1*float64(at)/float64(size))
-	}
-	if got := hex.EncodeToString(asked.Sum(nil)); len(raw) > 0 && got != digest {
-		return "", fault.New(fault.CorruptArtifact, "%s has digest %s, expected %s: it is another file or damaged", p.path, got, digest)
-	}
-	return hex.EncodeToString(source.Sum(nil)), nil
 }

@@ -1,9 +1,11 @@
 package srs
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 
 	"provery/prover/depot"
 	"provery/prover/fault"
+	"provery/prover/mapfile"
 )
 
 func quiet(string, float64) {}
@@ -153,8 +156,11 @@ func TestTheDigestSaysWhichCeremonyAFileIsFrom(t *testing.T) {
 		_, _, err := s.Import(tiny, digest, 0, 1, quiet)
 		refused(t, s, err, fault.CorruptArtifact, "another file")
 	}
-	_, _, err := s.Import(tiny, "abc", 0, 1, quiet)
-	refused(t, s, err, fault.InvalidInput, "BLAKE2b")
+	// "0x" is what a script makes of a digest that it has not got: no digest was given, but one was asked for
+	for _, digest := range []string{"abc", "0x"} {
+		_, _, err := s.Import(tiny, digest, 0, 1, quiet)
+		refused(t, s, err, fault.InvalidInput, "BLAKE2b")
+	}
 	unknown, _, err := s.Import(tiny, "", 0, 1, quiet)
 	if err != nil || !unknown.Origin.Insecure {
 		t.Fatal(unknown, err)
@@ -169,6 +175,41 @@ func TestTheDigestSaysWhichCeremonyAFileIsFrom(t *testing.T) {
 	if err != nil || again.Origin.Insecure {
 		t.Errorf("imported a third time: %+v, %v", again, err)
 	}
+}
+
+// known replaces the powers in a file by those of a τ that is known.
+func known(t *testing.T, text []byte) []byte {
+	t.Helper()
+	out := append([]byte(nil), text...)
+	_, _, base, base2 := bn254.Generators()
+	tau, power := big.NewInt(7), big.NewInt(1)
+	at, length := section(t, text, ptauTauG1)
+	for end := at + length; at < end; at += g1Bytes {
+		var point bn254.G1Affine
+		copy(out[at:], mapfile.Bytes([]bn254.G1Affine{*point.ScalarMultiplication(&base, power)}))
+		power.Mul(power, tau)
+	}
+	var point bn254.G2Affine
+	at, _ = section(t, text, ptauTauG2)
+	copy(out[at+g2Bytes:], mapfile.Bytes([]bn254.G2Affine{*point.ScalarMultiplication(&base2, tau)}))
+	return out
+}
+
+func TestAFileThatIsReplacedOnceItIsHashed(t *testing.T) {
+	s, text := store(t), unprepared(t, read(t, tiny))
+	other := known(t, text)
+	if m, _, err := store(t).Import(written(t, other), "", 0, 1, quiet); err != nil || m.Power != 4 {
+		t.Fatalf("the other file by itself: %v", err)
+	}
+	path, digest := written(t, text), sha256.Sum256(text)
+	_, _, err := s.Import(path, fmt.Sprintf("%x", digest), 0, 1, func(step string, _ float64) {
+		if step == "hash" {
+			if err := os.WriteFile(path, other, 0o644); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	refused(t, s, err, fault.CorruptArtifact, "changed")
 }
 
 func TestAnUnpreparedFileGetsItsLagrangeForm(t *testing.T) {

@@ -23,7 +23,8 @@
 // who knows a secret can; others cannot under theirs. The S of a signature need not be below the group's order, for
 // S and S plus the order are one multiple of G.
 //
-// A signature whose R is the point at infinity has no proof; a signer makes none.
+// A signature whose R is the point at infinity has no proof. Whoever has a key can make one, so that it must be dropped
+// before a witness is made, as one that is not valid, lest it keep the others' from being proved.
 //
 // Source: Schnorr: Efficient Signature Generation by Smart Cards (1991), in HotShot's form; Bernstein, Birkner, Joye,
 // Lange, Peters: Twisted Edwards Curves (2008), theorem 3.2, for the Montgomery form.

@@ -108,7 +108,7 @@ def stake(value: object) -> int:
     """An amount of stake that the circuit can add up."""
     amount = uint(value)
     if amount >= STAKE_LIMIT:
-        raise ValueError("expected a stake below 2^240")
+        raise ValueError("expected a stake below 2^120")
     return amount
 
 

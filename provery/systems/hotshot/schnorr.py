@@ -41,12 +41,15 @@ _ZERO: _Point = (0, 1, 1, 0)
 def verify(key: SchnorrKey, message: Sequence[int], signature: Signature) -> bool:
     """Whether a signature is that key's over that message of field elements.
 
-    A key that is no point of the subgroup, or its identity, signs nothing.
+    A key that is no point of the subgroup, or its identity, signs nothing. Nor does a signature with the identity as R
+    count, although its equation holds: the circuit has no witness for it, so that whoever has a key could make one to
+    keep the others' state from being proved.
     """
-    canonical = signature.s < ORDER and signature.rx < FIELD and signature.ry < FIELD
-    if not canonical or min(signature.s, signature.rx, signature.ry) < 0 or not is_key(key):
+    commitment = (signature.rx, signature.ry)
+    canonical = signature.s < ORDER and max(commitment) < FIELD and min(signature.s, *commitment) >= 0
+    if not canonical or commitment == IDENTITY or not is_key(key):
         return False
-    challenge = _challenge(key, (signature.rx, signature.ry), message)
+    challenge = _challenge(key, commitment, message)
     x, y, z, _ = _add(_times_generator(signature.s), _times(_negated(key), challenge))
     return x == signature.rx * z % FIELD and y == signature.ry * z % FIELD
 

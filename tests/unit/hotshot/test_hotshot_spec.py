@@ -142,6 +142,19 @@ def test_both_coordinates_of_the_commitment_are_compared() -> None:
         assert schnorr.verify(key, message, signature) == valid
 
 
+def test_the_identity_as_commitment_does_not_count() -> None:
+    """Nonce zero: the equation holds, the circuit cannot show it. One such signature must not keep out the others."""
+    secret, message = 7, [1, 2, 3]
+    key = schnorr.public_key(secret)
+    challenge = schnorr._challenge(key, schnorr.IDENTITY, message)
+    signature = Signature(challenge * secret % schnorr.ORDER, *schnorr.IDENTITY)
+    x, y, z, _ = schnorr._add(
+        schnorr._times_generator(signature.s), schnorr._times(schnorr._negated(key), challenge)
+    )
+    assert (x, y) == (0, z)
+    assert not schnorr.verify(key, message, signature)
+
+
 def small_order_points() -> list[SchnorrKey]:
     """(0, -1), of order two, and (±1, 0), of order four, as a = 1."""
     return [(0, FIELD - 1), (1, 0), (FIELD - 1, 0)]

@@ -296,7 +296,7 @@ def test_certificates_that_are_none_are_refused(body: bytes, message: str) -> No
 
 @pytest.mark.parametrize(
     "amount",
-    ["1", "0x", "0xg", "-0x1", "0x-1", "0x_1", 1.5, -1, None, True, hex(2**240), "0x" + "0" * 65, 2**300],
+    ["1", "0x", "0xg", "-0x1", "0x-1", "0x_1", 1.5, -1, None, True, hex(2**120), "0x" + "0" * 65, 2**300],
 )
 def test_stakes_that_are_none_are_refused(amount: object) -> None:
     rows: Any = wire.write_stake_table(table(1))
@@ -306,7 +306,7 @@ def test_stakes_that_are_none_are_refused(amount: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "stake"), [("0x0", 0), ("0x0A", 10), (7, 7), (hex(spec.STAKE_LIMIT - 1), 2**240 - 1)]
+    ("amount", "stake"), [("0x0", 0), ("0x0A", 10), (7, 7), (hex(spec.STAKE_LIMIT - 1), 2**120 - 1)]
 )
 def test_stakes_in_their_forms_are_read(amount: object, stake: int) -> None:
     rows: Any = wire.write_stake_table(table(1))

@@ -102,7 +102,7 @@ func checkSignature(i int, key schnorr.Point, s *schnorr.Signature, message []fr
 	case key.IsSmall():
 		return fault.New(fault.InvalidWitness, "key %d, x 0x%s, has an order that divides 8, and is said to have signed", i, name)
 	case s.R == schnorr.Neutral():
-		return fault.New(fault.InvalidWitness, "signature %d has the neutral point as R, which no proof can show; no signer makes one", i)
+		return fault.New(fault.InvalidWitness, "signature %d has the neutral point as R, which no proof can show; leave it out", i)
 	case !s.Valid(key, message):
 		return fault.New(fault.InvalidWitness, "signature %d is not that of key x 0x%s for this state and next stake table", i, name)
 	}
