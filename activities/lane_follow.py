@@ -78,12 +78,15 @@ async def _confirmed(desk: Desk, s: Submission, t: Transaction, receipt: Receipt
     others = tuple(outside(o, Fate.REPLACED) for o in s.live if o.hash != t.hash) + await _fills(desk, s)
     if t.kind is Kind.CANCEL:
         done = replace(t, fate=Fate.LANDED)
-        phase, reason = Phase.SUPERSEDED, "the contract has it from elsewhere"
-        if s.want == "cancel":
-            phase, reason = Phase.CANCELLED, "cancelled by an operator"
-        elif s.want:
+        if s.want:
             phase, reason = Phase.REVERTED, s.want
-        return await desk.settle(s, phase, reason, (*others, done))
+            if s.want == "cancel":
+                phase, reason = Phase.CANCELLED, "cancelled by an operator"
+            return await desk.settle(s, phase, reason, (*others, done))
+        # The contract had it from elsewhere; whether that is confirmed is found out before anything else of it goes.
+        reason = f"{t.hash} took its nonce, as the contract had it from elsewhere"
+        change = Change(Phase.WAITING, Wait.TURN, reason, clear_nonce=True, event="withdrawn")
+        return await desk.change(s, replace(change, transactions=(*others, done)))
     if receipt.succeeded:
         reason = f"{t.hash} in block {receipt.block.number}"
         return await desk.settle(s, Phase.LANDED, reason, (*others, replace(t, fate=Fate.LANDED)))

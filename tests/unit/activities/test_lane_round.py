@@ -319,6 +319,24 @@ def test_what_is_superseded_while_it_is_stuck_is_replaced_by_nothing() -> None:
     assert [t.fate for t in desk.of(key).transactions] == [Fate.REPLACED, Fate.LANDED]
 
 
+def test_what_was_superseded_in_a_block_that_is_gone_lands_after_all() -> None:
+    desk = Desk()
+    key = desk.enter(RISING, 1)
+    desk.round()
+    desk.chain.base = 10_000
+    desk.chain.mine(others=5)
+    desk.chain.now += 60
+    desk.round()
+    assert [t.kind for t in desk.of(key).transactions] == [Kind.CALL, Kind.CANCEL]
+    desk.chain.reorganise(1, back=True)
+    desk.settle(4)
+    assert desk.of(key).phase is Phase.LANDED
+    assert [(t.kind, t.fate) for t in desk.of(key).transactions] == [
+        (Kind.CALL, Fate.REPLACED), (Kind.CANCEL, Fate.LANDED), (Kind.CALL, Fate.LANDED),
+    ]  # fmt: skip
+    assert desk.chain.heights(desk.chain.blocks)[0] == 1
+
+
 def test_a_pause_sends_nothing_new_and_follows_what_is_sent() -> None:
     desk = Desk()
     sent, waiting = desk.enter(FREE, 1), desk.enter(FREE, 2)
