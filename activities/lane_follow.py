@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from activities.lane_desk import PATIENCE_S, Desk, unlanded
+from activities.lane_desk import PATIENCE_S, Desk, outside, unlanded
 from provery.core.errors import InvalidInput, Reverted
 from provery.core.lane_records import Change, Fate, Kind, Phase, Submission, Transaction, Wait
 from provery.core.lane_rules import CANCEL_GAS, GWEI, TRIES, bumped_price, first_price, stuck
@@ -41,7 +41,7 @@ async def follow(desk: Desk, s: Submission) -> None:
 
 async def _in_block(desk: Desk, s: Submission, t: Transaction, receipt: Receipt) -> None:
     policy = await desk.policy(s)
-    deep = desk.head.number - receipt.block.number + 1
+    deep = desk.deep(receipt)
     found = replace(
         t,
         sent_at=t.sent_at or desk.clock(),
@@ -57,7 +57,7 @@ async def _in_block(desk: Desk, s: Submission, t: Transaction, receipt: Receipt)
     fresh = s.phase is not Phase.INCLUDED or t.block_hash != receipt.block.hash
     if fresh or s.reason != reason:
         event = "included" if fresh else ""
-        out = tuple(replace(o, fate=Fate.LIVE, block=None, block_hash="") for o in s.live if o.hash != t.hash)
+        out = tuple(outside(o, Fate.LIVE) for o in s.live if o.hash != t.hash)
         await desk.change(
             s, Change(Phase.INCLUDED, Wait.CONFIRMATIONS, reason, event=event, transactions=(*out, found))
         )
@@ -75,15 +75,18 @@ async def _out_of_block(desk: Desk, s: Submission) -> Submission:
 
 async def _confirmed(desk: Desk, s: Submission, t: Transaction, receipt: Receipt) -> None:
     """Final: what landed is done, whatever was wanted meanwhile."""
-    others = tuple(replace(o, fate=Fate.REPLACED) for o in s.live if o.hash != t.hash) + await _fills(desk, s)
+    others = tuple(outside(o, Fate.REPLACED) for o in s.live if o.hash != t.hash) + await _fills(desk, s)
     if t.kind is Kind.CANCEL:
         done = replace(t, fate=Fate.LANDED)
-        phase, reason = Phase.SUPERSEDED, "the contract has it from elsewhere"
-        if s.want == "cancel":
-            phase, reason = Phase.CANCELLED, "cancelled by an operator"
-        elif s.want:
+        if s.want:
             phase, reason = Phase.REVERTED, s.want
-        return await desk.settle(s, phase, reason, (*others, done))
+            if s.want == "cancel":
+                phase, reason = Phase.CANCELLED, "cancelled by an operator"
+            return await desk.settle(s, phase, reason, (*others, done))
+        # The contract had it from elsewhere; whether that is confirmed is found out before anything else of it goes.
+        reason = f"{t.hash} took its nonce, as the contract had it from elsewhere"
+        change = Change(Phase.WAITING, Wait.TURN, reason, clear_nonce=True, event="withdrawn")
+        return await desk.change(s, replace(change, transactions=(*others, done)))
     if receipt.succeeded:
         reason = f"{t.hash} in block {receipt.block.number}"
         return await desk.settle(s, Phase.LANDED, reason, (*others, replace(t, fate=Fate.LANDED)))
@@ -125,7 +128,7 @@ async def _would_pass(desk: Desk, s: Submission) -> bool:
 async def _by_stranger(desk: Desk, s: Submission, taken: Receipt) -> None:
     """Somebody else signs with the account's key: only when that is final can nothing of ours land any more."""
     policy = await desk.policy(s)
-    deep = desk.head.number - taken.block.number + 1
+    deep = desk.deep(taken)
     said = f"nonce {s.nonce} was used outside, by {taken.hash} in block {taken.block.number}"
     if deep < policy.confirmations:
         return await desk.note(
@@ -167,7 +170,7 @@ async def _fills(desk: Desk, s: Submission) -> tuple[Transaction, ...]:
     for t in s.transactions:
         if t.kind is Kind.FILL and t.fate.live:
             receipt = await desk.chain.receipt(t.hash)
-            ended = replace(t, fate=Fate.DISPLACED)
+            ended = outside(t, Fate.DISPLACED)
             if receipt is not None:
                 ended = replace(
                     t,

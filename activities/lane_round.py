@@ -23,10 +23,12 @@ from provery.core.errors import (
 )
 from provery.core.lane_ledger import LaneLedger
 from provery.core.lane_records import Change, Kind, LaneRow, Phase, Submission, Wait
-from provery.core.lane_rules import GWEI, first_price, gas_limit, may_go, next_nonce
+from provery.core.lane_rules import GWEI, first_price, gas_limit, may_go, next_nonce, used_nonces
 from provery.core.lanes import Chain, Policy, State, Submits, lane_id
 from provery.core.redact import redact
 
+RECENT = 4
+"""Settled submissions whose nonces are compared with what the nodes say."""
 EARLY_S = 5.0
 """How often a call that is early is asked for again where no new block came."""
 
@@ -75,21 +77,26 @@ class Rounds:
     async def _let_go(self, desk: Desk) -> None:
         open_ = await self.ledger.open(desk.row.id)
         policies: dict[str, Policy] = {}
+        unknown: dict[str, Exception] = {}
         for s in open_:
-            if s.stream_id not in policies:
+            if s.stream_id not in policies and s.stream_id not in unknown:
                 try:
                     policies[s.stream_id] = await desk.policy(s)
-                except ProveryError as error:
-                    policies[s.stream_id] = Policy()
-                    if s.phase is Phase.WAITING:
-                        await desk.note(s, Wait.OPERATOR, _said(error))
-        going = may_go(open_, policies)
+                except Exception as error:  # as in _guarded: a bug in one adapter is not the other streams'
+                    unknown[s.stream_id] = error
+            if s.stream_id in unknown and s.phase is Phase.WAITING and not s.parked:
+                await desk.note(s, _waits(unknown[s.stream_id], s), _said(unknown[s.stream_id]))
+        # Nothing goes without a policy: there would be neither a cap nor a budget.
+        going = may_go(
+            [s for s in open_ if s.stream_id in policies or s.phase is not Phase.WAITING], policies
+        )
         gone: Submission | None = None
         for s in going:
             if desk.row.paused:
                 await desk.note(s, Wait.TURN, f"the lane is paused: {desk.row.reason}")
             elif gone is not None:
-                await desk.note(s, Wait.TURN, f"behind {gone.name}")
+                # Whose turn it is instead is not said: each turn would write a row for everybody behind.
+                await desk.note(s, Wait.TURN, "another one goes first")
             else:
                 before = await self.ledger.find(s.request_key)
                 if before is None or before.phase is not Phase.WAITING:
@@ -125,12 +132,8 @@ class Rounds:
             await step  # type: ignore[misc]
         except (LedgerUnavailable, HandedBack):
             raise
-        except TransientError as error:
-            await desk.note(s, Wait.NODE, _said(error))
         except Exception as error:
-            # A wrong setting, or a bug in an adapter: what is signed is still followed, anything else is parked.
-            waits = Wait.OPERATOR if s.phase is Phase.WAITING else Wait.NODE
-            await desk.note(s, waits, _said(error))
+            await desk.note(s, _waits(error, s), _said(error))
 
 
 async def account(submits: Submits, stream: str, lane: str = "") -> Chain:
@@ -202,8 +205,22 @@ async def _sign(desk: Desk, s: Submission, open_: Sequence[Submission], policy: 
         return await desk.note(
             s, Wait.FUNDS, f"{desk.chain.sender} has {has} wei, and the call may cost {needed}"
         )
-    nonce = next_nonce(await desk.chain.nonce(), open_)
+    reached = await desk.chain.nonce()
+    used = used_nonces([*open_, *await desk.ledger.recent(desk.row.id, RECENT)])
+    if reached < used:
+        blocks, seconds = desk.sightings.since(desk.row.id, f"at {reached}", desk.head, desk.clock())
+        if blocks == 0 and seconds < PATIENCE_S:  # a node that lags, or a chain that was set back
+            return await desk.note(s, Wait.NODE, f"the nodes are at nonce {reached}, {used - 1} was used")
+    desk.sightings.forget(desk.row.id)
+    nonce = next_nonce(reached, open_)
     await desk.transact(s, Kind.CALL, nonce, gas, price, policy.spend_per_day)
+
+
+def _waits(error: Exception, s: Submission) -> Wait:
+    """A wrong setting, or a bug in an adapter, parks what is not signed; what is signed is still followed."""
+    if isinstance(error, TransientError) or s.phase is not Phase.WAITING:
+        return Wait.NODE
+    return Wait.OPERATOR
 
 
 def _said(error: Exception) -> str:

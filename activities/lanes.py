@@ -37,6 +37,7 @@ from provery.core.lane_controls import (
 from provery.core.lane_ledger import LaneLedger
 from provery.core.lane_records import (
     Fate,
+    Kind,
     LaneOrder,
     LaneRow,
     Phase,
@@ -225,7 +226,7 @@ def submitter(system: Callable[[str], System]) -> Callable[[str], Submits]:
 
 
 def _facts(s: Submission) -> dict[str, str]:
-    landed = next(t for t in reversed(s.transactions) if t.fate is Fate.LANDED)
+    landed = next(t for t in reversed(s.transactions) if t.fate is Fate.LANDED and t.kind is Kind.CALL)
     return {
         "transaction": landed.hash,
         "block": str(landed.block),

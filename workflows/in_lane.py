@@ -47,7 +47,7 @@ class InLane(Operated):
             Ended: an operator took it out of the lane.
         """
         self._entries += 1
-        stage = LaneStage(given, f"{workflow.info().first_execution_run_id}:{self._entries}")
+        stage = LaneStage(given, f"{workflow.info().run_id}:{self._entries}")
         bound = False
         while True:
             self._told = False

@@ -133,7 +133,8 @@ class EvmAccount:
                 continue
             block = Ask("eth_getBlockByNumber", (included.get("blockNumber"), False))
             try:
-                found = await self._rpc.again(said, [block], partial(answers.receipt, included, tx_hash))
+                read = partial(answers.receipt, included, tx_hash, said.head)
+                found = await self._rpc.again(said, [block], read)
             except SinkUnavailable as error:
                 problems.append(error)
                 continue

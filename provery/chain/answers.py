@@ -74,12 +74,13 @@ def fees(said: Said) -> Fees:
     return Fees(base=base, priority=int(median(paid)) if paid else 0)
 
 
-def receipt(included: dict[str, Any], tx_hash: str, said: Said) -> Receipt | None:
+def receipt(included: dict[str, Any], tx_hash: str, head: int, said: Said) -> Receipt | None:
     """A receipt.
 
     Args:
         included: What the node answered for it.
         tx_hash: Whose it should be.
+        head: Newest block of that node.
         said: The block at its height, by the same node; some still show receipts of blocks that are not in the chain.
 
     Returns:
@@ -100,5 +101,6 @@ def receipt(included: dict[str, Any], tx_hash: str, said: Said) -> Receipt | Non
         succeeded=status == 1,
         gas_used=quantity(included.get("gasUsed"), bits=64),
         gas_price=quantity(included.get("effectiveGasPrice")),
+        head=head,
     )
     return found if digest(included.get("blockHash")) == block.hash else None

@@ -90,6 +90,12 @@ def next_nonce(chain_nonce: int, submissions: Iterable[Submission]) -> int:
     return max([chain_nonce, *(nonce + 1 for nonce in ours)])
 
 
+def used_nonces(submissions: Iterable[Submission]) -> int:
+    """The least nonce behind all those of which it is settled what has them, as far as these submissions tell."""
+    ended = [t.nonce for s in submissions for t in s.transactions if not t.fate.live]
+    return max((nonce + 1 for nonce in ended), default=0)
+
+
 def may_go(submissions: Sequence[Submission], policies: Mapping[str, Policy]) -> list[Submission]:
     """Submissions whose turn it may be, in the order in which to ask for them.
 

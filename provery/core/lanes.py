@@ -2,8 +2,8 @@
 
 A unit whose plan names a lane for its submit stage hands a :class:`Call` to the lane's workflow and waits. Everything
 that must not be lost or done twice (the call, every signed transaction, what became of it) is in the ledger, under the
-call's ``request_key``; workflows carry names and small figures only. Money and fees are integers in wei, in Python and
-in the ledger; as they may exceed 2^53, JSON carries them as decimal strings.
+call's ``request_key``; workflows carry names and small figures only. Money and fees are integers in wei; as they may
+exceed 2^53, JSON carries them as decimal strings.
 """
 
 from __future__ import annotations
@@ -141,6 +141,8 @@ class Receipt:
     gas_used: int
     gas_price: int
     """Effective price per gas in wei."""
+    head: int | None = None
+    """Newest block of the node that says so, where known: another node's may be of another fork."""
 
 
 class Sent(StrEnum):

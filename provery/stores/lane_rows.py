@@ -130,7 +130,7 @@ def call_of(text: str) -> Call:
 
 def shown(s: Submission) -> dict[str, Json]:
     """A submission as ``provery explain`` and ``provery lane show`` print it; raw transactions are left out."""
-    landed = [t for t in s.transactions if t.fate in (Fate.LANDED, Fate.REVERTED)]
+    landed = [t for t in s.transactions if t.fate in (Fate.LANDED, Fate.REVERTED) and t.kind is not Kind.FILL]
     last = landed[-1] if landed else None
     return {
         "request_key": s.request_key,

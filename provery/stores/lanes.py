@@ -48,6 +48,7 @@ class SqlLanes:
             }  # fmt: skip
             connection.execute(self._new_lane, [lane])
             self._lock(connection, submission.lane)
+            self._lock(connection, submission.request_key)  # it may be another lane's until now
             row = submission_row(submission)
             if connection.execute(self._new_submission, [row]).scalars().all():
                 self._event(connection, submission, "entered", submission.lane)
@@ -72,6 +73,7 @@ class SqlLanes:
             if found is None or (found.phase.settled and found.phase is not Phase.LANDED):
                 return True
             self._lock(connection, found.lane)
+            self._lock(connection, request_key)
             found = one(connection, request_key)
             if found.phase is not Phase.WAITING:
                 return False
@@ -147,10 +149,11 @@ class SqlLanes:
 
         def work(connection: Connection) -> bool:
             self._hold(connection, submission.lane, holder)
+            self._lock(connection, submission.request_key)
             stands = one(connection, submission.request_key)
             fresh = submission.nonce is None
-            if (stands.phase, stands.nonce, stands.want) != (
-                submission.phase, submission.nonce, submission.want,
+            if (stands.lane, stands.phase, stands.nonce, stands.want) != (
+                submission.lane, submission.phase, submission.nonce, submission.want,
             ) or (stands.phase is Phase.WAITING) != fresh:  # fmt: skip
                 return False
             if fresh and nonce_taken(connection, submission.lane, transaction.nonce):
@@ -159,7 +162,12 @@ class SqlLanes:
                 self._afford(connection, submission, transaction, budget)
             row = transaction_row(transaction, submission.lane)
             if not connection.execute(self._new_transaction, [row]).scalars().all():
-                return True
+                known = next((t for t in stands.transactions if t.hash == transaction.hash), None)
+                if known is None:
+                    return False  # another submission's: nothing may land for two
+                # The chain was set back further than anybody waits: what was given up may land again.
+                alive = {name: row[name] for name in MOVES} | {"signed_at": row["signed_at"]}
+                connection.execute(update(LANE_TRANSACTIONS).where(_T.hash == row["hash"]).values(**alive))
             reason = f"nonce {transaction.nonce}, {transaction.hash}"
             if transaction.kind is Kind.FILL:
                 self._event(connection, submission, "gap filled", reason)

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, Wor
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
+from bench.noop import noop_work
 from provery.core.controls import Order
 from provery.core.lane_records import Fate, LaneOrder, Phase, Submission
 from provery.core.lanes import Chain
-from provery.core.types import UnitOutcome, UnitStatus, Work
+from provery.core.types import Stage, UnitOutcome, UnitStatus, Work
 from tests.support.anvil import GWEI, Anvil
 from tests.support.engine import Engine, engine
 from tests.support.laned import (
@@ -394,6 +395,24 @@ async def test_under_load_the_lane_continues_as_new_and_loses_nobody(rig: Rig) -
     assert [await read(rig.chain, "counted(uint256)", n) for n in range(100, 150)] == [1] * 50
     assert await rig.chain.nonce() == 50
     await rig.gapless()
+
+
+@pytest.mark.timeout(120)
+async def test_a_unit_proved_again_over_several_runs_enters_again(rig: Rig) -> None:
+    rig.allow(free={"max_fee_per_gas": 1})
+    params: dict[str, Any] = {"bytes": 8, "number": 7, "shards": 90, "join": ["compress"]}
+    work = noop_work("wide", stream="free", ordinal=7, params=params, parallel=64)
+    stages = tuple(replace(s, lane=s.stage is Stage.SUBMIT) for s in work.plan.stages)
+    work = Work(replace(work.unit, system="laned"), replace(work.plan, stages=stages))
+    handle = await rig.engine.start(work)
+    await rig.until(work, lambda s: s.waits_for == "fees")
+    run = (await handle.describe()).run_id
+    await handle.execute_update("reprove", Order("a better prover", stage="prove"))
+    await rig.until(work, lambda s: s.phase is Phase.CANCELLED)
+    rig.allow()
+    assert (await finished(handle)).status is UnitStatus.DONE
+    assert (await rig.engine.client.get_workflow_handle(handle.id).describe()).run_id != run
+    assert await read(rig.chain, "counted(uint256)", 7) == 1
 
 
 async def provery(rig: Rig, *words: str, status: int = 0) -> Any:

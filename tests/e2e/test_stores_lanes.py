@@ -197,3 +197,31 @@ async def test_two_hands_at_once_take_one_nonce_once(ledger: SqlLedger) -> None:
         *(ledger.lanes.sign("h", s, transaction(s, 0, f"0x{s.key}"), budget=None) for s in given)
     )
     assert sum(kept) == 1
+
+
+async def test_what_has_moved_to_another_lane_is_not_signed_in_the_former(ledger: SqlLedger) -> None:
+    (seen,) = await entered(ledger, submission())
+    elsewhere = replace(submission(by="run:2"), lane="lane/31337/0xbb")
+    assert (await ledger.lanes.enter(elsewhere, 31337, "0xBb")).lane == elsewhere.lane
+    assert not await ledger.lanes.sign("h", seen, transaction(seen), budget=None)
+    await ledger.lanes.take(elsewhere.lane, "i")
+    (moved,) = await ledger.lanes.open(elsewhere.lane)
+    assert (moved.phase, moved.transactions) == (Phase.WAITING, ())
+    assert await ledger.lanes.sign("i", moved, transaction(moved), budget=None)
+
+
+async def test_the_same_transaction_signed_again_is_followed_again(ledger: SqlLedger) -> None:
+    (one,) = await entered(ledger, submission())
+    t = transaction(one)
+    assert await ledger.lanes.sign("h", one, t, budget=None)
+    gone = Change(
+        Phase.WAITING, clear_nonce=True, transactions=(replace(t, sent_at=6.0, fate=Fate.DISPLACED),)
+    )
+    await ledger.lanes.change("h", one.request_key, gone)
+    seen = await ledger.lanes.find(one.request_key)
+    assert seen is not None
+    assert seen.live == ()
+    assert await ledger.lanes.sign("h", seen, t, budget=None)
+    again = await ledger.lanes.find(one.request_key)
+    assert again is not None
+    assert (again.phase, again.nonce, again.live) == (Phase.SENT, 0, (t,))

@@ -373,7 +373,8 @@ class MemoryLanes:
         return self.all_open(lane)
 
     async def recent(self, lane: str, limit: int) -> list[Submission]:
-        return [s for s in self.found.values() if s.lane == lane and s.phase.settled][:limit]
+        await Tick()
+        return [s for s in self.found.values() if s.lane == lane and s.phase.settled][: -limit - 1 : -1]
 
     async def untold(self, lane: str) -> list[Submission]:
         await Tick()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from activities.lane_metrics import LaneMetrics
 from activities.lane_round import Rounds
-from provery.core.lane_records import Fate, Kind, LaneOrder, Phase, Submission, Wait
-from provery.core.lanes import Call, Policy, Standing, lane_id
+from activities.lanes import _facts
+from provery.core.errors import ConfigurationError, SinkUnavailable
+from provery.core.lane_records import Change, Fate, Kind, LaneOrder, Phase, Submission, Wait
+from provery.core.lanes import Call, Policy, Receipt, Standing, lane_id
+from provery.stores.lane_rows import shown
 from tests.support.lane_model import (
     CONTRACT,
     FREE,
@@ -29,6 +33,12 @@ class Moody(SystemModel):
     """Fails where it is told to."""
 
     broken: str = ""
+    lawless: Exception | None = None
+
+    async def policy(self, stream: str) -> Policy:
+        if stream == FREE and self.lawless is not None:
+            raise self.lawless
+        return await super().policy(stream)
 
     async def standing(self, stream: str, ordinal: int | None, call: Call) -> Standing:
         if call.data == self.broken:
@@ -135,6 +145,118 @@ def test_a_budget_is_kept_and_a_wait_for_it_ends_with_the_day() -> None:
     assert desk.of(second).phase is Phase.LANDED
 
 
+@pytest.mark.parametrize(
+    ("error", "waits"),
+    [
+        (ConfigurationError("no such cap"), Wait.OPERATOR),
+        (ValueError("a bug in an adapter"), Wait.OPERATOR),
+        (SinkUnavailable("away"), Wait.NODE),
+    ],
+)
+def test_without_a_policy_nothing_goes_and_no_other_stream_waits(error: Exception, waits: Wait) -> None:
+    desk = Desk(Policy(max_fee_per_gas=90))
+    desk.system.policies[RISING] = Policy(ordered=True)
+    desk.system.lawless = error
+    first, second, other = desk.enter(FREE, 1), desk.enter(FREE, 2), desk.enter(RISING, 1)
+    desk.settle(2)
+    for key in (first, second):
+        assert (desk.of(key).phase, desk.of(key).waits_for) == (Phase.WAITING, waits)
+        assert str(error) in desk.of(key).reason
+    assert desk.of(other).phase is Phase.LANDED
+
+
+def test_what_a_reorganisation_undid_is_not_paid_for() -> None:
+    desk = Desk(Policy(confirmations=3, stuck_after_s=30.0))
+    key = desk.enter(FREE, 1)
+    desk.round()
+    desk.chain.mine()
+    desk.round()
+    assert desk.of(key).phase is Phase.INCLUDED
+    desk.chain.reorganise(1, back=False)
+    desk.chain.base = 5_000
+    desk.chain.mine(empty=True)
+    desk.chain.now += 60
+    desk.settle(5)
+    first, bumped = desk.of(key).transactions
+    assert (first.fate, bumped.fate) == (Fate.REPLACED, Fate.LANDED)
+    assert (first.fee, desk.of(key).fee) == (0, bumped.fee)
+    assert desk.count("spent_wei_total") == bumped.fee
+
+
+def test_a_node_that_lags_does_not_give_a_landed_nonce_again() -> None:
+    desk = Desk()
+    first = desk.enter(FREE, 1)
+    desk.settle(1)
+    assert desk.of(first).phase is Phase.LANDED
+    desk.chain.lag = 1
+    second = desk.enter(FREE, 2)
+    desk.round(2)
+    assert (desk.of(second).transactions, desk.of(second).waits_for) == ((), Wait.NODE)
+    desk.chain.lag = 0
+    desk.settle(2)
+    assert [t.nonce for t in desk.of(second).transactions] == [1]
+    assert "displaced" not in desk.events(second)
+
+
+def test_confirmations_are_those_of_the_node_that_has_it() -> None:
+    desk = Desk(Policy(confirmations=3))
+    key = desk.enter(FREE, 1)
+    real = desk.chain.receipt
+
+    async def forked(tx_hash: str) -> Receipt | None:
+        found = await real(tx_hash)
+        return found and replace(found, head=found.block.number + 1)
+
+    desk.chain.receipt = forked  # type: ignore[method-assign]
+    desk.settle(6)
+    assert (desk.of(key).phase, desk.of(key).waits_for) == (Phase.INCLUDED, Wait.CONFIRMATIONS)
+    assert "2 of 3" in desk.of(key).reason
+    desk.chain.receipt = real  # type: ignore[method-assign]
+    desk.round()
+    assert desk.of(key).phase is Phase.LANDED
+
+
+def test_a_filled_gap_is_not_what_landed() -> None:
+    desk = Desk()
+    key = desk.enter(FREE, 1)
+    desk.settle(1)
+    s = desk.of(key)
+    (call,) = s.transactions
+    fill = replace(call, hash="0xfill", kind=Kind.FILL, gas_used=21_000, signed_at=call.signed_at + 1)
+    s = replace(s, transactions=(call, fill))
+    assert _facts(s)["transaction"] == call.hash
+    assert _facts(s)["fee_wei"] == str(call.fee + fill.fee)
+    assert shown(s)["gas_used"] == call.gas_used
+
+
+def test_a_chain_that_was_set_back_is_believed_in_the_end() -> None:
+    desk = Desk()
+    desk.enter(FREE, 1)
+    desk.settle(1)
+    desk.chain.reorganise(1, back=False)
+    second = desk.enter(FREE, 2)
+    desk.settle(3)
+    assert [t.nonce for t in desk.of(second).transactions] == [0]
+    assert desk.of(second).phase is Phase.LANDED
+
+
+def test_a_turn_writes_nothing_for_those_behind_it() -> None:
+    desk = Desk()
+    waiting = [desk.enter(FREE, n) for n in range(30)]
+    desk.settle(2)
+    real, written = desk.ledger.change, list[str]()
+
+    async def counted(holder: str, request_key: str, change: Change) -> None:
+        written.append(request_key)
+        await real(holder, request_key, change)
+
+    desk.ledger.change = counted  # type: ignore[method-assign]
+    desk.settle(4)
+    assert sum(desk.of(key).phase is Phase.LANDED for key in waiting) >= 4
+    assert len(written) < 30
+    assert set(written).isdisjoint(waiting[10:])
+
+
 def test_without_money_nothing_is_signed() -> None:
     desk = Desk()
     desk.chain.funds = 1_000
@@ -195,6 +317,24 @@ def test_what_is_superseded_while_it_is_stuck_is_replaced_by_nothing() -> None:
     desk.settle(2)
     assert desk.of(key).phase is Phase.SUPERSEDED
     assert [t.fate for t in desk.of(key).transactions] == [Fate.REPLACED, Fate.LANDED]
+
+
+def test_what_was_superseded_in_a_block_that_is_gone_lands_after_all() -> None:
+    desk = Desk()
+    key = desk.enter(RISING, 1)
+    desk.round()
+    desk.chain.base = 10_000
+    desk.chain.mine(others=5)
+    desk.chain.now += 60
+    desk.round()
+    assert [t.kind for t in desk.of(key).transactions] == [Kind.CALL, Kind.CANCEL]
+    desk.chain.reorganise(1, back=True)
+    desk.settle(4)
+    assert desk.of(key).phase is Phase.LANDED
+    assert [(t.kind, t.fate) for t in desk.of(key).transactions] == [
+        (Kind.CALL, Fate.REPLACED), (Kind.CANCEL, Fate.LANDED), (Kind.CALL, Fate.LANDED),
+    ]  # fmt: skip
+    assert desk.chain.heights(desk.chain.blocks)[0] == 1
 
 
 def test_a_pause_sends_nothing_new_and_follows_what_is_sent() -> None:

@@ -360,6 +360,24 @@ async def test_a_stale_node_gives_no_nonce_and_hides_no_receipt(
     assert await doubled.balance() < 10_000 * ETHER
 
 
+async def test_a_receipt_says_how_far_the_node_is_that_has_it(
+    anvil: Anvil, proxy: RpcProxy, doubled: Chain
+) -> None:
+    signed = await transfer(doubled, 0)
+    await doubled.send(signed)
+    receipt = await mined(doubled, signed)
+    await anvil.mine(2)
+    proxy.fault = edits(
+        lambda method, answer: {**answer, "result": "0x1"} if method == "eth_blockNumber" else None
+    )
+    found = await doubled.receipt(signed.hash)
+    assert found is not None
+    assert (found.block, found.head) == (receipt.block, 1)  # of the preferred one, two blocks behind
+    assert (await doubled.head()).number == 3
+    proxy.fault = None
+    assert (await mined(doubled, signed)).head == 3
+
+
 async def test_a_stale_node_alone_is_not_believed(anvil: Anvil, proxy: RpcProxy, spoilt: Chain) -> None:
     for nonce in range(6):
         await spoilt.send(await transfer(spoilt, nonce))
