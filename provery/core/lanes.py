@@ -141,7 +141,7 @@ class Receipt:
     gas_used: int
     gas_price: int
     """Effective price per gas in wei."""
-    head: int | None = None
+    head: int | None = field(default=None, compare=False)
     """Newest block of the node that says so, where known: another node's may be of another fork."""
 
 
