@@ -35,6 +35,15 @@ async def dispatched(handle: WorkflowHandle[Any, UnitOutcome]) -> list[str]:
     ]
 
 
+async def recorded(noop: Engine, work: Work, stage: str) -> None:
+    """Wait until a stage's result is in the ledger."""
+    while True:
+        audit: Any = await noop.environment.ledger.audit(work.unit)
+        if stage in [result["stage"] for result in audit.get("results", [])]:
+            return
+        await asyncio.sleep(0.05)
+
+
 def computed(noop: Engine) -> list[str]:
     return [line.split()[1] for line in noop.computed()]
 
@@ -117,11 +126,11 @@ async def test_a_lost_artifact_between_fused_stages_is_made_again(noop: Engine) 
 
 
 async def test_a_pause_starts_no_further_stage(noop: Engine) -> None:
-    handle = await noop.start(fused(noop, "pause", sleep={"prove": 1.0}))
-    while "witness" not in computed(noop):
-        await asyncio.sleep(0.05)
+    work = fused(noop, "pause", sleep={"prove": 3.0})  # a cancellation comes with a heartbeat's answer
+    handle = await noop.start(work)
+    await recorded(noop, work, "witness")
     await handle.execute_update("pause", Order(reason="lunch"))
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(4)
     assert computed(noop) == ["fetch", "witness"]
     await handle.execute_update("resume", Order())
     assert (await handle.result()).status is UnitStatus.DONE
@@ -138,10 +147,9 @@ async def test_a_store_that_was_away_costs_no_finished_stage(noop: Engine) -> No
 @pytest.mark.parametrize("express", [False, True])
 async def test_a_pause_that_is_taken_back_at_once_fails_nothing(noop: Engine, express: bool) -> None:
     """The cancelled activity may report back only after the resume."""
-    work = fused(noop, f"hesitant-{express}", sleep={"prove": 1.0})
+    work = fused(noop, f"hesitant-{express}", sleep={"prove": 3.0})
     handle = await noop.start(replace(work, plan=replace(work.plan, express=express)))
-    while "witness" not in computed(noop):
-        await asyncio.sleep(0.05)
+    await recorded(noop, work, "witness")
     await handle.execute_update("pause", Order(reason="no"))
     await handle.execute_update("resume", Order(reason="yes"))
     assert (await handle.result()).status is UnitStatus.DONE
