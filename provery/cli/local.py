@@ -17,9 +17,10 @@ from rich.console import Console
 from provery import __version__
 from provery.cli.options import JsonOption
 from provery.cli.output import console, emit, emit_line, jsonable, say, table
-from provery.cli.session import Session, learn_secrets
+from provery.cli.session import Session
 from provery.core.errors import ConfigurationError
 from provery.core.exits import CONFIGURATION
+from provery.core.redact import redactor
 from provery.local import ROOT
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def up(
             if not problems:
                 say(f"{path} is valid")
         raise typer.Exit(CONFIGURATION if problems else 0)
-    learn_secrets(os.environ)
+    redactor.learn(os.environ)
     topology = config.load_topology(path)
     if demo and not fast:
         from provery.local.period_demo import with_recorded
@@ -118,7 +119,7 @@ def doctor(json_: JsonOption = False) -> None:
     """
     from provery.local.doctor import run_doctor
 
-    learn_secrets(os.environ)
+    redactor.learn(os.environ)
     checks = asyncio.run(run_doctor())
     ok = all(c.status != "fail" for c in checks)
     if json_:

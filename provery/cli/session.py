@@ -38,7 +38,7 @@ class Session:
     def __init__(self, env: Mapping[str, str]) -> None:
         self.home = default_home(env)
         self.env: Mapping[str, str] = {**local_environment(self.home), **env}
-        learn_secrets(self.env)
+        redactor.learn(self.env)
         self._client: Client | None = None
         self._ledger: SqlLedger | None = None
         self._store: FileStore | S3Store | None = None
@@ -116,14 +116,6 @@ class Session:
             await self._store.close()
         if self._ledger is not None:
             await self._ledger.close()
-
-
-def learn_secrets(env: Mapping[str, str]) -> None:
-    """Teach the redactor this environment.
-
-    The shell's working directory goes by a name that also abbreviates "password"; hidden, it would blank out paths.
-    """
-    redactor.learn({name: value for name, value in env.items() if name not in ("PWD", "OLDPWD")})
 
 
 def run(command: Callable[[Session], Awaitable[T]]) -> T:

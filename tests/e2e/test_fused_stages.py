@@ -147,7 +147,7 @@ async def test_a_store_that_was_away_costs_no_finished_stage(noop: Engine) -> No
 @pytest.mark.parametrize("express", [False, True])
 async def test_a_pause_that_is_taken_back_at_once_fails_nothing(noop: Engine, express: bool) -> None:
     """The cancelled activity may report back only after the resume."""
-    work = fused(noop, f"hesitant-{express}", sleep={"prove": 1.0})
+    work = fused(noop, f"hesitant-{express}", sleep={"prove": 3.0})
     handle = await noop.start(replace(work, plan=replace(work.plan, express=express)))
     await recorded(noop, work, "witness")
     await handle.execute_update("pause", Order(reason="no"))
