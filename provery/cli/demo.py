@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from provery.cli.output import say
-from provery.cli.session import learn_secrets
+from provery.core.redact import redactor
 
 if TYPE_CHECKING:
     from provery.local.supervisor import Event
@@ -45,7 +45,7 @@ def hotshot(
 
     JSON: none; `--result` writes the figures.
     """
-    learn_secrets(os.environ)
+    redactor.learn(os.environ)
     from provery.local import config
     from provery.local.hotshot_demo import Options, demo
     from provery.local.hotshot_network import Shape

@@ -11,7 +11,7 @@ import typer
 
 from provery.cli.options import JsonOption
 from provery.cli.output import emit_line, say
-from provery.cli.session import learn_secrets
+from provery.core.redact import redactor
 from provery.core.types import check_name
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def run(
     }
     # Flags are those variables: the processes that are started read them, and no file has them.
     os.environ.update({name: value for name, value in given.items() if value})
-    learn_secrets(os.environ)
+    redactor.learn(os.environ)
     from provery.local import config, hotshot, supervisor
 
     every, listen = hotshot.usual(stream)
