@@ -99,8 +99,11 @@ $(HOMEDIR)/bin/rapidsnark-prove: | $(STAMPS)/python
 run: setup ## Start everything, prove demo jobs and a mainnet period (ONCE=1: then exit; FAST=1: few jobs only)
 	$(BIN)/provery up --demo $(if $(ONCE),--once) $(if $(FAST),--fast)
 
+# Two files of tests side by side: most wait for servers. ARGS=-n0 runs them one after the other.
+TEST_PROCESSES ?= 2
+
 test: setup $(STAMPS)/chain tools-s3 ## Run every test (ARGS=... is passed to pytest)
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 	@if [ -f go.mod ]; then echo "go test ./..."; go test ./...; fi
 
 lint: setup ## Formatting, style, types, import contracts

@@ -72,6 +72,7 @@ async def test_a_chain_without_the_deployment_proxy_is_told_how_to_get_it(tmp_pa
         (payer,) = re.findall(r"0x3f[0-9a-fA-F]{38}", page)
         await anvil.set_balance(payer, ETHER // 100)
         await anvil.call("eth_sendRawTransaction", raw)
+        await anvil.mine()
         assert not (await put(chain)).contracts[0].found
         await chain.close()
 

@@ -17,12 +17,11 @@ from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 
 from bench.noop import noop_work
-from provery.client.converter import DATA_CONVERTER
 from provery.core.controls import PROVE_UNIT, ProveInput
 from provery.core.queues import CPU, CPU_LARGE, IO, ORCHESTRATE, task_queue
 from provery.core.types import UnitOutcome, Work
 from provery.core.visibility import SEARCH_ATTRIBUTES, search_attributes
-from provery.local.toolchain import find
+from tests.support.dev_server import start_dev_server
 from workers.queues import QueueSpec
 from workers.run import run_workers
 from workers.runtime import Environment, build
@@ -50,11 +49,8 @@ async def temporal_server(**flags: str) -> AsyncIterator[WorkflowEnvironment]:
         "Keyword": SearchAttributeKey.for_keyword,
         "Int": SearchAttributeKey.for_int,
     }
-    server = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(find("temporal")),
-        dev_server_extra_args=extra,
-        search_attributes=[kinds[kind](name) for name, kind in SEARCH_ATTRIBUTES.items()],
-        data_converter=DATA_CONVERTER,
+    server = await start_dev_server(
+        extra, search_attributes=[kinds[kind](name) for name, kind in SEARCH_ATTRIBUTES.items()]
     )
     try:
         yield server

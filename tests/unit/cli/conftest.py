@@ -123,7 +123,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        assert started.wait(30), "the server did not start"
+        assert started.wait(60), "the server did not start"
         yield Cli(env, home)
     finally:
         loop.call_soon_threadsafe(stop.set)

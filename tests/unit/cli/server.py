@@ -9,9 +9,9 @@ from typing import Any
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from provery.client import DATA_CONVERTER, SEARCH_ATTRIBUTES
+from provery.client import SEARCH_ATTRIBUTES
 from provery.core.queues import ORCHESTRATE, task_queue
-from provery.local.toolchain import find
+from tests.support.dev_server import start_dev_server
 from tests.unit.cli.standins import StandInBatch, StandInFollow, StandInUnit
 
 
@@ -19,12 +19,7 @@ from tests.unit.cli.standins import StandInBatch, StandInFollow, StandInUnit
 async def dev_server(**options: Any) -> AsyncIterator[WorkflowEnvironment]:
     """A server with our search attributes."""
     extra = [x for n, kind in SEARCH_ATTRIBUTES.items() for x in ("--search-attribute", f"{n}={kind}")]
-    server = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(find("temporal")),
-        dev_server_extra_args=extra,
-        data_converter=DATA_CONVERTER,
-        **options,
-    )
+    server = await start_dev_server(extra, **options)
     try:
         yield server
     finally:
