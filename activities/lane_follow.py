@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from activities.lane_desk import PATIENCE_S, Desk, outside, unlanded
+from activities.lane_desk import PATIENCE_S, Desk, unlanded
+from activities.lane_watch import holds
 from provery.core.errors import InvalidInput, Reverted
 from provery.core.lane_records import Change, Fate, Kind, Phase, Submission, Transaction, Wait
-from provery.core.lane_rules import CANCEL_GAS, GWEI, TRIES, bumped_price, first_price, stuck
+from provery.core.lane_rules import CANCEL_GAS, GWEI, TRIES, bumped_price, first_price, outside, stuck
 from provery.core.lanes import Receipt, Sent, State
 
 UNDERPRICED_S = 2.0
@@ -153,6 +154,8 @@ async def _fill(desk: Desk, s: Submission, nonce: int) -> None:
     blocks, seconds = desk.sightings.since(s.request_key, f"gap {nonce}", desk.head, desk.clock())
     if blocks == 0 and seconds < PATIENCE_S:
         return  # a node that lags says the same
+    if await holds(desk, nonce):
+        return  # it is of a landing that is undone, and goes itself
     policy, fees = await desk.policy(s), await desk.fees()
     cap = desk.cap(s, policy)
     before = [t for t in s.transactions if t.nonce == nonce and t.fate.live]

@@ -176,7 +176,11 @@ class Lanes:
             await self.rounds.round(lane, holder)
             view = await self._view(lane)
             shape = tuple((line.unit, line.phase, line.waits_for) for line in view.lines)
-            if view.settled or not view.open or before not in (None, shape):
+            if (
+                view.settled
+                or not (view.open or lane in self.rounds.watch.doubts)
+                or before not in (None, shape)
+            ):
                 return view
             if time.monotonic() - began > BUDGET_S:
                 return view
@@ -194,6 +198,7 @@ class Lanes:
             max_fee="" if row.max_fee is None else str(row.max_fee),
             open=len(open_),
             lines=tuple(_line(s) for s in open_[:LINES]),
+            watched=0 if open_ else len(await self.rounds.watched(lane)),
             settled=tuple(Settled(s.request_key, s.unit, s.phase, s.reason) for s in untold[:LINES]),
         )
 

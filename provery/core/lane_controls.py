@@ -118,6 +118,8 @@ class LaneView:
     """The first of them."""
     settled: tuple[Settled, ...] = ()
     """Those whose units are to be told."""
+    watched: int = 0
+    """Landings that are looked at again, where nothing is open."""
 
 
 LINES = 40

@@ -227,6 +227,63 @@ async def test_a_reorganisation_of_depth_three_costs_nothing_but_time(rig: Rig) 
     await rig.gapless()
 
 
+async def test_a_landing_that_is_undone_is_sent_again_and_what_follows_waits(rig: Rig) -> None:
+    rig.allow(all={"confirmations": 2})
+    log = str(rig.engine.log())
+    first = laned_work("rising", 1, params={"log": log})
+    handle = await rig.engine.start(first)
+    await rig.until(first, lambda s: s.phase is Phase.INCLUDED)
+    await rig.anvil.mine()
+    assert (await finished(handle)).status is UnitStatus.DONE
+    landed = await rig.submission(first)
+    assert landed is not None
+    await rig.anvil.automine(False)
+    await rig.anvil.reorg(2)  # as deep as the confirmations: more than anybody waits for
+    assert await read(rig.chain, "height()") == 0
+    assert await rig.chain.nonce() == 0
+    second = laned_work("rising", 2)
+    handle = await rig.engine.start(second)
+    waits = await rig.until(second, lambda s: s.waits_for != "turn")
+    again = await rig.until(first, lambda s: s.phase is Phase.SENT)
+    assert waits.transactions == ()
+    assert "which is gone" in again.reason
+    assert [(t.hash, t.nonce, t.raw) for t in again.transactions] == [
+        (t.hash, t.nonce, t.raw) for t in landed.transactions
+    ]
+    (shown,) = (await provery(rig, "explain", "laned/rising/1"))["lane"]
+    assert (shown["phase"], shown["transactions"][0]["fate"]) == ("sent", "live")
+    await rig.mined(lambda: _settled(rig, second))
+    assert (await finished(handle)).status is UnitStatus.DONE
+    assert await read(rig.chain, "height()") == 2
+    assert await rig.chain.nonce() == 2
+    assert (await rig.engine.run(first)).facts["transaction"] == landed.transactions[0].hash
+    found = await rig.submission(first)
+    assert found is not None
+    assert (found.phase, len(found.transactions)) == (Phase.LANDED, 1)
+    assert [line.split()[1] for line in rig.engine.computed()].count("prove") == 1
+    audit: Any = await rig.engine.environment.ledger.audit(first.unit)
+    assert "undone" in [e["event"] for e in audit["events"]]
+    labels = {"lane": rig.lane, "stream": "laned/rising"}
+    assert rig.engine.environment.metrics.get_sample_value("provery_lane_undone_total", labels) == 1
+    await rig.gapless()
+
+
+@pytest.mark.timeout(120)
+async def test_an_empty_lane_still_looks_at_what_has_landed(rig: Rig) -> None:
+    work = laned_work("free", 6)
+    await rig.engine.run(work)
+    await rig.anvil.automine(False)
+    await rig.anvil.reorg(1)
+    await rig.anvil.mine()
+    again = await rig.until(work, lambda s: s.phase is Phase.SENT, timeout=90.0)
+    await rig.mined(lambda: _settled(rig, work))
+    found = await rig.submission(work)
+    assert found is not None
+    assert [t.raw for t in found.transactions] == [t.raw for t in again.transactions]
+    assert await read(rig.chain, "counted(uint256)", 6) == 1
+    await rig.gapless()
+
+
 async def test_a_nonce_used_outside_is_found_and_another_is_taken(rig: Rig) -> None:
     rig.allow(all={"confirmations": 2, "stuck_after_s": 60.0})
     await rig.anvil.automine(False)
