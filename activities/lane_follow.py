@@ -97,9 +97,9 @@ async def _confirmed(desk: Desk, s: Submission, t: Transaction, receipt: Receipt
     if standing.state is State.SUPERSEDED:
         reason = standing.reason or "the contract has it from elsewhere"
         return await desk.settle(s, Phase.SUPERSEDED, reason, ended)
-    innocent = standing.state is State.EARLY
-    if standing.state is State.READY and s.tries + 1 < TRIES:
-        innocent = await _would_pass(desk, s)
+    innocent = s.tries + 1 < TRIES and (
+        standing.state is State.EARLY or (standing.state is State.READY and await _would_pass(desk, s))
+    )
     if not innocent or s.want == "cancel":
         phase = Phase.CANCELLED if s.want == "cancel" and innocent else Phase.REVERTED
         return await desk.settle(s, phase, f"{why} in {t.hash}", ended)

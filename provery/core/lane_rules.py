@@ -12,7 +12,7 @@ DAY_S = 86_400.0
 CANCEL_GAS = 21_000
 """Gas of a transfer."""
 TRIES = 3
-"""How often a call may revert in a block although it would be taken when asked again."""
+"""How often a call may revert in a block although it would be taken when asked again, now or later."""
 GWEI = 10**9
 
 

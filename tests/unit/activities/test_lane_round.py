@@ -14,7 +14,7 @@ from activities.lane_round import Rounds
 from activities.lanes import _facts
 from provery.core.errors import ConfigurationError, SinkUnavailable
 from provery.core.lane_records import Change, Fate, Kind, LaneOrder, Phase, Submission, Wait
-from provery.core.lanes import Call, Policy, Receipt, Standing, lane_id
+from provery.core.lanes import Call, Policy, Receipt, Standing, State, lane_id
 from provery.stores.lane_rows import shown
 from tests.support.lane_model import (
     CONTRACT,
@@ -486,6 +486,33 @@ def test_a_revert_that_was_the_moments_fault_goes_again() -> None:
     assert desk.of(key).tries == 1
     assert [t.fate for t in desk.of(key).transactions] == [Fate.REVERTED, Fate.LANDED]
     assert desk.events(key).count("reverted") == 1
+
+
+class Hasty(SystemModel):
+    """A contract that says that a call may go, and in every block that it was early."""
+
+    def __init__(self, chain: ChainModel, policy: Policy) -> None:
+        super().__init__("model", chain, {RISING: policy})
+
+    async def standing(self, stream: str, ordinal: int | None, call: Call) -> Standing:
+        early = self.chains.blocks[-1].txs != []
+        return Standing(State.EARLY if early else State.READY, "another one comes first")
+
+
+def test_a_revert_for_being_early_is_tried_three_times_and_no_more() -> None:
+    desk = Desk()
+    desk.system = Hasty(desk.chain, desk.policy)  # type: ignore[assignment]
+    key = desk.enter(RISING, 2)
+    for _ in range(40):
+        desk.round()
+        pending = list(desk.chain.pool.values())
+        desk.chain.pool.clear()
+        desk.chain.mine(empty=True)
+        desk.chain.blocks[-1].txs += [(tx, False) for tx in pending]
+    assert desk.of(key).phase is Phase.REVERTED
+    assert "Outdated() in " in desk.of(key).reason
+    assert [t.fate for t in desk.of(key).transactions] == [Fate.REVERTED] * 3
+    assert desk.count("reverted_total", stream="model/rising") == 3
 
 
 def test_metrics_count_what_happens() -> None:
