@@ -185,6 +185,61 @@ async def test_above_the_cap_it_waits_and_then_lands_without_a_second_proof(rig:
     await rig.gapless()
 
 
+@pytest.mark.timeout(150)
+async def test_ten_minutes_above_the_cap_cost_no_proof_and_no_transaction_and_then_it_lands(rig: Rig) -> None:
+    """Fifty blocks of twelve seconds, each of them dearer than the stream allows."""
+    rig.allow(all={"max_fee_per_gas": 50 * GWEI})
+    await rig.anvil.next_base_fee(100 * GWEI)
+    await rig.anvil.mine()
+    began = (await rig.chain.head()).timestamp
+    works = [laned_work("rising", n, params={"log": str(rig.engine.log())}) for n in (1, 2)]
+    handles = [await rig.engine.start(work) for work in works]
+    waits: set[tuple[str, str]] = set()
+    while (await rig.chain.head()).timestamp < began + 600:
+        await rig.anvil.next_base_fee(100 * GWEI)
+        await rig.anvil.pass_time(12)
+        await rig.anvil.mine()
+        await asyncio.sleep(0.2)
+        found = await rig.submission(works[0])
+        if found is not None:
+            waits.add((found.phase, found.waits_for))
+            assert found.transactions == ()
+        assert await rig.chain.nonce() == 0
+        assert await rig.anvil.pending() == []
+    assert waits >= {("waiting", "fees")}
+    assert waits <= {("waiting", "turn"), ("waiting", "fees")}
+    waiting = await rig.submission(works[0])
+    assert waiting is not None
+    assert waiting.reason.endswith("gwei, the cap is 50")
+    shown = await provery(rig, "lane", "show", rig.lane.removeprefix("lane/"))
+    assert [s["transactions"] for s in shown["open"]] == [[], []]
+    assert shown["open"][0]["waits_for"] == "fees"
+    registry = rig.engine.environment.metrics
+    assert registry.get_sample_value("provery_lane_waiting", {"lane": rig.lane, "for": "fees"}) == 1
+    assert _proofs(rig) == 2
+
+    await rig.anvil.next_base_fee(10 * GWEI)
+    await rig.anvil.mine()
+    outcomes = [await finished(handle) for handle in handles]
+    assert {outcome.status for outcome in outcomes} == {UnitStatus.DONE}
+    assert _proofs(rig) == 2, "one each, before the fee fell"
+    assert await read(rig.chain, "height()") == 2
+    assert await rig.chain.nonce() == 2
+    for nonce, work in enumerate(works):
+        found = await rig.submission(work)
+        assert found is not None
+        (transaction,) = found.transactions
+        assert (transaction.nonce, transaction.fate) == (nonce, Fate.LANDED)
+        assert transaction.max_fee <= 50 * GWEI
+        audit: Any = await rig.engine.environment.ledger.audit(work.unit)
+        assert [a["stage"] for a in audit["attempts"]].count("prove") == 1
+    await rig.gapless()
+
+
+def _proofs(rig: Rig) -> int:
+    return [line.split()[1] for line in rig.engine.computed()].count("prove")
+
+
 async def test_a_stuck_transaction_is_bumped_at_its_nonce(rig: Rig) -> None:
     rig.allow(all={"stuck_after_s": 1.0})
     await rig.anvil.automine(False)
