@@ -13,6 +13,8 @@ CANCEL_GAS = 21_000
 """Gas of a transfer."""
 TRIES = 3
 """How often a call may revert in a block although it would be taken when asked again."""
+LEAST_BUMP_PERCENT = 10
+"""What geth, reth, Nethermind, Erigon and Besu ask of a replacement unless told otherwise, of both fees."""
 GWEI = 10**9
 
 
@@ -47,23 +49,30 @@ def first_price(fees: Fees, policy: Policy, cap: int | None) -> Price | None:
     return Price(highest, min(tip, highest) if fees.dynamic else highest)
 
 
-def bumped_price(before: Sequence[Transaction], fees: Fees, policy: Policy, cap: int | None) -> Price | None:
-    """What to offer instead of what is pending at a nonce; None where the cap allows no replacement.
-
-    A node takes a replacement only if both fees are at least 10 % higher than those that they replace.
-    """
-    percent = 100 + max(policy.bump_percent, 10)
+def replacement(before: Sequence[Transaction], percent: int) -> Price:
+    """The least that replaces what is pending at a nonce: both fees higher by a percentage, at least 10."""
+    percent = 100 + max(percent, LEAST_BUMP_PERCENT)
     fee = _raised(max(t.max_fee for t in before), percent)
-    tip = _raised(max(t.max_priority_fee for t in before), percent)
+    return Price(fee, _raised(max(t.max_priority_fee for t in before), percent))
+
+
+def bumped_price(before: Sequence[Transaction], fees: Fees, policy: Policy, cap: int | None) -> Price | None:
+    """What to offer instead of what is pending at a nonce; None where a cap, the tip's too, allows no replacement."""
+    least = replacement(before, policy.bump_percent)
+    if (cap is not None and least.max_fee > cap) or tip_capped(least, fees, policy):
+        return None
     market = first_price(fees, policy, None)
     assert market is not None  # noqa: S101 - without a cap there is always a price
-    if cap is not None and fee > cap:
-        return None
-    fee = max(fee, market.max_fee if cap is None else min(market.max_fee, cap))
+    fee = max(least.max_fee, market.max_fee if cap is None else min(market.max_fee, cap))
     if not fees.dynamic:
         return Price(fee, fee)
-    tip = max(tip, market.max_priority_fee)
-    return Price(fee, tip) if tip <= fee else None
+    return Price(fee, max(least.max_priority_fee, min(market.max_priority_fee, fee)))
+
+
+def tip_capped(price: Price, fees: Fees, policy: Policy) -> bool:
+    """Whether a price's tip is above the policy's cap."""
+    most = policy.max_priority_fee_per_gas
+    return fees.dynamic and most is not None and price.max_priority_fee > most
 
 
 def stuck(before: Sequence[Transaction], fees: Fees, policy: Policy, now: float) -> bool:
