@@ -44,6 +44,7 @@ from provery.core.lane_records import (
     Submission,
     request_key_of,
 )
+from provery.core.lane_rules import in_turn
 from provery.core.lanes import SUBMIT_LANE, Call, Submits, lane_id
 from provery.core.ports import StageContext, StageOutput, System
 from provery.core.redact import redact
@@ -193,7 +194,7 @@ class Lanes:
             reason=row.reason,
             max_fee="" if row.max_fee is None else str(row.max_fee),
             open=len(open_),
-            lines=tuple(_line(s) for s in open_[:LINES]),
+            lines=tuple(_line(s) for s in in_turn(open_[:LINES], open_)),
             settled=tuple(Settled(s.request_key, s.unit, s.phase, s.reason) for s in untold[:LINES]),
         )
 

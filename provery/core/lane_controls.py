@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from provery.core.lane_records import LaneOrder, Phase
+from provery.core.lane_records import LaneOrder, Phase, Wait
 from provery.core.types import StageInput, StageResult, Unit
 
 SIGNAL_ENTER = "enter"
@@ -90,6 +90,11 @@ class LaneLine:
     hash: str = ""
     """Of the newest transaction."""
     method: str = ""
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether the lane waits for this one to land, and something keeps it from landing."""
+        return self.phase == Phase.SENT and self.waits_for not in (Wait.BLOCK, Wait.CONFIRMATIONS)
 
 
 @dataclass(frozen=True)
