@@ -75,6 +75,8 @@ class Advance:
 
     lane: str
     told: tuple[str, ...] = ()
+    hold_s: float = 0.0
+    """Seconds for which to go round and round until something changes; 0 for one round."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,11 @@ class LaneView:
     settled: tuple[Settled, ...] = ()
     """Those whose units are to be told."""
 
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What makes two views differ by more than words."""
+        return self.open, tuple((line.unit, line.phase, line.waits_for, line.hash) for line in self.lines)
+
 
 LINES = 40
 """Submissions that a view shows."""
@@ -143,7 +150,7 @@ async def leave_lane(given: Leave) -> bool:
 
 @activity.defn(name="advance_lane")
 async def advance_lane(given: Advance) -> LaneView:
-    """Drive a lane until something changes worth showing."""
+    """Drive a lane for a round, or for a short while until something changes worth showing."""
     raise NotImplementedError(_SIGNATURE)
 
 
