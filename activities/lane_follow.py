@@ -8,8 +8,18 @@ from activities.lane_desk import PATIENCE_S, Desk, unlanded
 from activities.lane_watch import holds
 from provery.core.errors import InvalidInput, Reverted
 from provery.core.lane_records import Change, Fate, Kind, Phase, Submission, Transaction, Wait
-from provery.core.lane_rules import CANCEL_GAS, GWEI, TRIES, bumped_price, first_price, outside, stuck
-from provery.core.lanes import Receipt, Sent, State
+from provery.core.lane_rules import (
+    CANCEL_GAS,
+    TRIES,
+    bumped_price,
+    charged,
+    first_price,
+    gwei,
+    outside,
+    replacement,
+    stuck,
+)
+from provery.core.lanes import Fees, Policy, Receipt, Sent, State
 
 UNDERPRICED_S = 2.0
 """How soon more is offered to a node that refuses the price."""
@@ -211,21 +221,43 @@ async def _push(desk: Desk, s: Submission) -> None:
     refused = said is Sent.UNDERPRICED and desk.clock() - newest.signed_at >= UNDERPRICED_S
     urgent = refused or (cancels and newest.kind is Kind.CALL)
     if not urgent and not stuck(s.live, fees, policy, desk.clock()):
+        if s.waits_for is Wait.FEES:  # it was held up, and is no longer
+            await desk.note(s, Wait.BLOCK, f"nonce {s.nonce}, {newest.hash}")
         return
     if not cancels:
         standing = await desk.systems(s.system).standing(s.stream, s.ordinal, s.call)
         cancels = standing.state is State.SUPERSEDED
     cap = desk.cap(s, policy)
-    price = bumped_price(s.live, fees, policy, cap)
+    # Whoever cancels wants the nonce back, and gets it at any cap; but one that is not enough then waits like others.
+    forced = bool(s.want) and newest.kind is Kind.CALL
+    price = bumped_price(s.live, fees, policy, cap, forced=forced)
     if price is None:
-        return await desk.note(
-            s,
-            Wait.FEES,
-            f"pending at {newest.max_fee / GWEI:.6g} gwei, and a replacement would exceed the cap"
-            + (f" of {cap / GWEI:.6g} gwei" if cap is not None else ""),
-        )
+        return await desk.note(s, Wait.FEES, _held_up(s, fees, policy, cap))
     assert s.nonce is not None  # noqa: S101
     kind = Kind.CANCEL if cancels else Kind.CALL
     budget = None if cancels else policy.spend_per_day
     gas = max((t.gas for t in s.live if t.kind is Kind.CALL), default=0)
     await desk.transact(s, kind, s.nonce, gas, price, budget)
+
+
+def _held_up(s: Submission, fees: Fees, policy: Policy, cap: int | None) -> str:
+    """Why nothing replaces what is pending, and which command frees the lane."""
+    newest = max(s.live, key=lambda t: t.signed_at)
+    least = replacement(s.live, policy.bump_percent)
+    cancelling = newest.kind is Kind.CANCEL
+    commands = [] if cancelling else [f"`provery lane cancel {s.name}`"]
+    if cap is not None and least.max_fee > cap:
+        needed = max(least.max_fee, charged(fees, policy))
+        short = f"a replacement needs {gwei(needed)} gwei, above the cap of {gwei(cap)}"
+        commands.insert(0, f"`provery lane raise-cap {s.name} --gwei {gwei(needed)}`")
+    else:
+        most = policy.max_priority_fee_per_gas or 0
+        short = (
+            f"a replacement needs a tip of {gwei(least.max_priority_fee)} gwei, above the cap of {gwei(most)}"
+        )
+        commands.insert(0, "a higher cap of the tip in the stream's settings")
+    what = "the cancellation is pending" if cancelling else "pending"
+    return (
+        f"{what} at {gwei(newest.max_fee)} gwei, the chain charges {gwei(charged(fees, policy))}, and {short}: lower "
+        f"fees free it, or {' or '.join(commands)}"
+    )

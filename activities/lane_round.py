@@ -25,7 +25,7 @@ from provery.core.errors import (
 )
 from provery.core.lane_ledger import LaneLedger
 from provery.core.lane_records import Change, Kind, LaneRow, Phase, Submission, Wait
-from provery.core.lane_rules import GWEI, first_price, gas_limit, may_go, next_nonce, used_nonces
+from provery.core.lane_rules import charged, first_price, gas_limit, gwei, may_go, next_nonce, used_nonces
 from provery.core.lanes import Chain, Policy, State, Submits, lane_id
 from provery.core.redact import redact
 
@@ -217,9 +217,12 @@ async def _sign(desk: Desk, s: Submission, open_: Sequence[Submission], policy: 
     fees, cap = await desk.fees(), desk.cap(s, policy)
     price = first_price(fees, policy, cap)
     if price is None:
-        least = fees.base + (min(fees.priority, policy.max_priority_fee_per_gas or fees.priority))
+        least = charged(fees, policy)
         return await desk.note(
-            s, Wait.FEES, f"the chain charges {least / GWEI:.6g} gwei, the cap is {(cap or 0) / GWEI:.6g}"
+            s,
+            Wait.FEES,
+            f"the chain charges {gwei(least)} gwei, the cap is {gwei(cap or 0)}; "
+            f"`provery lane raise-cap {s.name} --gwei {gwei(least)}` lets it go now",
         )
     needed, has = gas * price.max_fee + s.call.value, await desk.chain.balance()
     if has < needed:

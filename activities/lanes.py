@@ -44,14 +44,13 @@ from provery.core.lane_records import (
     Submission,
     request_key_of,
 )
+from provery.core.lane_rules import in_turn
 from provery.core.lanes import SUBMIT_LANE, Call, Submits, lane_id
 from provery.core.ports import StageContext, StageOutput, System
 from provery.core.redact import redact
 
-BUDGET_S = 60.0
-"""How long one activity drives a lane in which nothing changes."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
-"""Between rounds: short after a change, longer while nothing happens."""
+FIRST_PAUSE_S, LONGEST_HOLD_S = 0.1, 2.0
+"""Between rounds, and for how long at most: whoever waits longer does it in the workflow, which takes no slot."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class Lanes:
         try:
             async with Heartbeat():
                 await self.ledger.told(given.told)
-                return await self._advance(given.lane)
+                return await self._advance(given)
         except asyncio.CancelledError:
             raise cancelled() from None
         except ProveryError as error:
@@ -166,27 +165,23 @@ class Lanes:
             rpc_timeout=timedelta(seconds=10),
         )
 
-    async def _advance(self, lane: str) -> LaneView:
-        holder, began, pause = uuid.uuid4().hex, time.monotonic(), FIRST_PAUSE_S
+    async def _advance(self, given: Advance) -> LaneView:
+        lane, holder, pause = given.lane, uuid.uuid4().hex, FIRST_PAUSE_S
+        until = time.monotonic() + min(given.hold_s, LONGEST_HOLD_S)
         row = await self.ledger.take(lane, holder)
         if row is None:
             return LaneView(lane)
-        before: tuple[tuple[str, ...], ...] | None = None
+        before: LaneView | None = None
         while True:
             await self.rounds.round(lane, holder)
             view = await self._view(lane)
-            shape = tuple((line.unit, line.phase, line.waits_for) for line in view.lines)
-            if (
-                view.settled
-                or not (view.open or lane in self.rounds.watch.doubts)
-                or before not in (None, shape)
-            ):
+            if view.settled or not view.open or (before is not None and before.shape != view.shape):
                 return view
-            if time.monotonic() - began > BUDGET_S:
+            if time.monotonic() + pause > until:
                 return view
-            before = shape
+            before = view
             await asyncio.sleep(pause)
-            pause = min(pause * 1.4, LONGEST_PAUSE_S)
+            pause *= 1.4
 
     async def _view(self, lane: str) -> LaneView:
         row = await self.ledger.row(lane) or LaneRow(lane, 0, "")
@@ -197,7 +192,7 @@ class Lanes:
             reason=row.reason,
             max_fee="" if row.max_fee is None else str(row.max_fee),
             open=len(open_),
-            lines=tuple(_line(s) for s in open_[:LINES]),
+            lines=tuple(_line(s) for s in in_turn(open_[:LINES], open_)),
             watched=0 if open_ else len(await self.rounds.watched(lane)),
             settled=tuple(Settled(s.request_key, s.unit, s.phase, s.reason) for s in untold[:LINES]),
         )

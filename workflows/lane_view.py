@@ -27,6 +27,9 @@ def markdown(view: LaneView, notes: Sequence[str]) -> str:
     state = f"paused: {plain(view.reason)}" if view.paused else "open" if view.open else "empty"
     cap = f", cap raised to {int(view.max_fee) / GWEI:g} gwei" if view.max_fee else ""
     lines = [f"**{code(sender)} on chain {plain(chain_id)}** — {state}{cap}", ""]
+    for line in view.lines:
+        if line.holds_up:
+            lines += [f"**Held up** by {plain(line.unit.removeprefix('prove/'))}: {plain(line.reason)}", ""]
     if view.lines:
         headings = ["unit", "call", "state", "waits", "nonce", "transaction", "reason"]
         lines += [row(headings), "|" + "---|" * len(headings)]

@@ -7,6 +7,7 @@ go on: one driver at a time for as long as anything is open, and somebody to tal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 
@@ -25,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
         LaneView,
         Settled,
     )
-    from provery.core.lane_records import CANCEL, PAUSE, RAISE_CAP, RESUME, RETRY, SKIP, LaneOrder
+    from provery.core.lane_records import CANCEL, PAUSE, RAISE_CAP, RESUME, RETRY, SKIP, LaneOrder, Wait
     from provery.core.lanes import SUBMIT_LANE
     from workflows import failures, lane_view, options
 
@@ -33,6 +34,12 @@ IDLE = timedelta(minutes=10)
 """How long an empty lane's workflow stays before it ends; the next entry starts it again."""
 WATCH = timedelta(seconds=30)
 """How often an empty lane looks whether what has landed of late still stands."""
+HOLD_S = 0.5
+"""How long an activity stays with a lane in which something has just changed: what follows at once is seen at once.
+One that waits for longer must not: each would hold a slot of the queue, and a few lanes all of them."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S, PATIENT_PAUSE_S = 0.4, 5.0, 15.0
+"""Between activities while nothing changes: half the time for which nothing did, within these; the last one where no
+block is waited for. Each look is eleven events of the history, which is continued as new when it is long."""
 NOTES = 20
 
 
@@ -48,21 +55,28 @@ class SubmitLane:
         self._told = list(given.told)
         self._view = LaneView(self._lane)
         self._woken = True
+        self._moved = False
+        """Whether the last look has shown something new."""
+        self._since = workflow.now()
+        """When something was new."""
 
     @workflow.run
     async def run(self, given: LaneInput) -> None:
         """Drive the lane until it is empty for a while."""
         while True:
             if self._woken or self._view.open or self._told:
-                self._woken = False
-                self._view = await self._advance()
+                await self._look()
                 self._show()
                 await self._tell()
             if workflow.info().is_continue_as_new_suggested():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 notes, told = tuple(self._notes), tuple(self._told)
                 workflow.continue_as_new(replace(given, notes=notes, told=told))
-            if not (self._woken or self._view.open or self._told) and await self._idle():
+            if self._woken or self._told:
+                continue
+            if self._view.open:
+                await self._pause()
+            elif await self._idle():
                 return
 
     @workflow.signal(name=SIGNAL_ENTER)
@@ -127,11 +141,33 @@ class SubmitLane:
         self._woken = True
         return said
 
-    async def _advance(self) -> LaneView:
+    async def _look(self) -> None:
+        """Go on with the lane, and notice whether anything is new."""
+        fresh, self._woken = self._woken or self._moved, False
+        before, self._view = self._view, await self._advance(HOLD_S if fresh else 0.0)
+        self._moved = self._view.shape != before.shape
+        if fresh or self._moved:
+            self._since = workflow.now()
+
+    async def _pause(self) -> None:
+        """Wait while nothing changes: by a timer, which takes no slot."""
+        if self._moved:
+            return
+        quiet = (workflow.now() - self._since).total_seconds()
+        soon = any(
+            line.waits_for in (Wait.BLOCK, Wait.CONFIRMATIONS, Wait.EARLY) for line in self._view.lines
+        )
+        pause = min(max(quiet / 2, FIRST_PAUSE_S), LONGEST_PAUSE_S if soon else PATIENT_PAUSE_S)
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._woken, timeout=timedelta(seconds=pause), timeout_summary="look again"
+            )
+
+    async def _advance(self, hold_s: float) -> LaneView:
         told, self._told = self._told, []
         view: LaneView = await workflow.execute_activity(
             lane_controls.advance_lane,
-            Advance(self._lane, tuple(told)),
+            Advance(self._lane, tuple(told), hold_s),
             task_queue=options.task_queue("io"),
             start_to_close_timeout=timedelta(minutes=5),
             heartbeat_timeout=timedelta(seconds=10),

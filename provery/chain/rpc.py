@@ -85,7 +85,7 @@ class Rpc:
                 "no JSON-RPC endpoint is set", expected="one or several http:// or https:// URLs"
             )
         self._members = [_Member(Endpoint(url, limits), clock) for url in urls]
-        self._heads = Heads(clock)
+        self.heads = Heads(clock)
         self.chain_id = 0
 
     async def connect(self) -> None:
@@ -168,7 +168,7 @@ class Rpc:
             name = member.endpoint.name
             if isinstance(said, EndpointDown):
                 reasons.append(said)
-            elif not self._heads.current(said.head):  # as a later answer has shown
+            elif not self.heads.current(said.head):  # as a later answer has shown
                 reasons.append(self._behind(said.endpoint, said.head))
             elif failure := next((a for a in said.answers if isinstance(a, Failure)), None):
                 reasons.append(EndpointDown(f"{name}: {failure}"))
@@ -214,7 +214,7 @@ class Rpc:
             head = self._number(endpoint, answers[0])
             member.succeeded()
             metrics.HEAD.labels(str(self.chain_id), endpoint.name).set(head)
-            if not self._heads.note(endpoint.name, head):
+            if not self.heads.note(endpoint.name, head):
                 outcome = "behind"
                 raise self._behind(endpoint, head)
             outcome = "answered"
@@ -233,7 +233,7 @@ class Rpc:
             raise member.failed(EndpointDown(f"{member.endpoint.name}: {error}")) from None
 
     def _behind(self, endpoint: Endpoint, head: int) -> EndpointDown:
-        return EndpointDown(f"{endpoint.name}: at block {head}, behind {self._heads.highest}")
+        return EndpointDown(f"{endpoint.name}: at block {head}, behind {self.heads.highest}")
 
     async def _check(self, member: _Member) -> None:
         """An endpoint that was away may have come back as another chain's."""

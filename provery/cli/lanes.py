@@ -15,6 +15,7 @@ from provery.client import Address, NotFound, ui_link
 from provery.client.lanes import lane_name, order_lane
 from provery.core.errors import InvalidInput
 from provery.core.lane_records import CANCEL, PAUSE, RAISE_CAP, RESUME, RETRY, SKIP, LaneOrder, LaneRow
+from provery.core.lane_rules import in_turn
 
 GWEI = 10**9
 app = typer.Typer(help="L1 lanes: what waits to be submitted from an account.", no_args_is_help=True)
@@ -69,6 +70,7 @@ def show(
         name = lane_name(lane)
         row = await _row(session, name)
         open_, settled = await lanes.open(name), await lanes.recent(name, limit)
+        open_ = in_turn(open_, open_)
         found = _lane(session, row, len(open_))
         if print_temporal:
             equivalents.show(*equivalents.for_lane(session.env, name))
@@ -77,6 +79,9 @@ def show(
             return
         state = f"paused: {row.reason}" if row.paused else "open" if open_ else "empty"
         say(f"{found['lane']}  {state}\n{found['ui']}")
+        for s in open_:
+            if s.holds_up:
+                say(f"held up by {s.name}: {s.reason}")
         for title, some in (("open", open_), ("settled", settled)):
             if some:
                 console().print(table(f"\n{title}", COLUMNS, [line(jsonable(shown(s))) for s in some]))
@@ -172,6 +177,8 @@ def cancel(
     print_temporal: PrintTemporal = False,
 ) -> None:
     """Take a unit out of its lane; a transaction that is sent is replaced by one to oneself. What lands is done.
+
+    Where the cap leaves no room, the replacement exceeds it by the 10 % that nodes demand, once.
 
     JSON: as for `lane pause`.
     """

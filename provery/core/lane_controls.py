@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from provery.core.lane_records import LaneOrder, Phase
+from provery.core.lane_records import LaneOrder, Phase, Wait
 from provery.core.types import StageInput, StageResult, Unit
 
 SIGNAL_ENTER = "enter"
@@ -75,6 +75,8 @@ class Advance:
 
     lane: str
     told: tuple[str, ...] = ()
+    hold_s: float = 0.0
+    """Seconds for which to go round and round until something changes; 0 for one round."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,11 @@ class LaneLine:
     hash: str = ""
     """Of the newest transaction."""
     method: str = ""
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether the lane waits for this one to land, and something keeps it from landing."""
+        return self.phase == Phase.SENT and self.waits_for not in (Wait.BLOCK, Wait.CONFIRMATIONS)
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,11 @@ class LaneView:
     watched: int = 0
     """Landings that are looked at again, where nothing is open."""
 
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What makes two views differ by more than words."""
+        return self.open, tuple((line.unit, line.phase, line.waits_for, line.hash) for line in self.lines)
+
 
 LINES = 40
 """Submissions that a view shows."""
@@ -140,7 +152,7 @@ async def leave_lane(given: Leave) -> bool:
 
 @activity.defn(name="advance_lane")
 async def advance_lane(given: Advance) -> LaneView:
-    """Drive a lane until something changes worth showing."""
+    """Drive a lane for a round, or for a short while until something changes worth showing."""
     raise NotImplementedError(_SIGNATURE)
 
 

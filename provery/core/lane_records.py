@@ -182,6 +182,11 @@ class Submission:
         """Whether it waits for an operator."""
         return self.phase is Phase.WAITING and self.waits_for is Wait.OPERATOR
 
+    @property
+    def holds_up(self) -> bool:
+        """Whether the lane waits for this one to land, and something keeps it from landing."""
+        return self.phase is Phase.SENT and self.waits_for not in (Wait.BLOCK, Wait.CONFIRMATIONS)
+
 
 @dataclass(frozen=True)
 class LaneRow:

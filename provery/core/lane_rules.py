@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from provery.core.lane_records import Fate, Kind, Phase, Submission, Transaction, Wait
 from provery.core.lanes import Fees, Policy
@@ -13,6 +14,8 @@ CANCEL_GAS = 21_000
 """Gas of a transfer."""
 TRIES = 3
 """How often a call may revert in a block although it would be taken when asked again, now or later."""
+LEAST_BUMP_PERCENT = 10
+"""What geth, reth, Nethermind, Erigon and Besu ask of a replacement unless told otherwise, of both fees."""
 GWEI = 10**9
 
 
@@ -47,23 +50,42 @@ def first_price(fees: Fees, policy: Policy, cap: int | None) -> Price | None:
     return Price(highest, min(tip, highest) if fees.dynamic else highest)
 
 
-def bumped_price(before: Sequence[Transaction], fees: Fees, policy: Policy, cap: int | None) -> Price | None:
-    """What to offer instead of what is pending at a nonce; None where the cap allows no replacement.
-
-    A node takes a replacement only if both fees are at least 10 % higher than those that they replace.
-    """
-    percent = 100 + max(policy.bump_percent, 10)
+def replacement(before: Sequence[Transaction], percent: int) -> Price:
+    """The least that replaces what is pending at a nonce: both fees higher by a percentage, at least 10."""
+    percent = 100 + max(percent, LEAST_BUMP_PERCENT)
     fee = _raised(max(t.max_fee for t in before), percent)
-    tip = _raised(max(t.max_priority_fee for t in before), percent)
+    return Price(fee, _raised(max(t.max_priority_fee for t in before), percent))
+
+
+def bumped_price(
+    before: Sequence[Transaction], fees: Fees, policy: Policy, cap: int | None, *, forced: bool = False
+) -> Price | None:
+    """What to offer instead of what is pending at a nonce; None where a cap, the tip's too, allows no replacement.
+
+    Args:
+        before: What is pending there.
+        fees: What the chain charges.
+        policy: The stream's.
+        cap: The cap that counts.
+        forced: Whether the caps may be exceeded, as far as nodes demand it of a replacement and no further.
+    """
+    least = replacement(before, policy.bump_percent)
+    if (cap is not None and least.max_fee > cap) or tip_capped(least, fees, policy):
+        if not forced:
+            return None
+        least = replacement(before, LEAST_BUMP_PERCENT)
     market = first_price(fees, policy, None)
     assert market is not None  # noqa: S101 - without a cap there is always a price
-    if cap is not None and fee > cap:
-        return None
-    fee = max(fee, market.max_fee if cap is None else min(market.max_fee, cap))
+    fee = max(least.max_fee, market.max_fee if cap is None else min(market.max_fee, cap))
     if not fees.dynamic:
         return Price(fee, fee)
-    tip = max(tip, market.max_priority_fee)
-    return Price(fee, tip) if tip <= fee else None
+    return Price(fee, max(least.max_priority_fee, min(market.max_priority_fee, fee)))
+
+
+def tip_capped(price: Price, fees: Fees, policy: Policy) -> bool:
+    """Whether a price's tip is above the policy's cap."""
+    most = policy.max_priority_fee_per_gas
+    return fees.dynamic and most is not None and price.max_priority_fee > most
 
 
 def stuck(before: Sequence[Transaction], fees: Fees, policy: Policy, now: float) -> bool:
@@ -77,6 +99,19 @@ def stuck(before: Sequence[Transaction], fees: Fees, policy: Policy, now: float)
     if newest.max_fee < fees.base + min(newest.max_priority_fee, fees.priority):
         return age >= policy.stuck_after_s
     return age >= policy.stuck_after_s * 2.0 ** min(len(before) - 1, 16)
+
+
+def charged(fees: Fees, policy: Policy) -> int:
+    """What the next block asks for, with as much of a tip as the policy gives; wei per gas."""
+    if not fees.dynamic:
+        return fees.base
+    most = policy.max_priority_fee_per_gas
+    return fees.base + (fees.priority if most is None else min(fees.priority, most))
+
+
+def gwei(wei: int) -> str:
+    """Wei as gwei, exactly, as ``provery lane raise-cap`` takes them."""
+    return f"{Decimal(wei).scaleb(-9).normalize():f}"
 
 
 def gas_limit(estimate: int, policy: Policy) -> int:
@@ -114,6 +149,29 @@ def may_go(submissions: Sequence[Submission], policies: Mapping[str, Policy]) ->
         for s in waiting
         if not policies[s.stream_id].ordered or s.ordinal is None or s.ordinal == lowest[s.stream_id]
     ]
+
+
+def in_turn(some: Sequence[Submission], all_: Iterable[Submission]) -> list[Submission]:
+    """Submissions for people to see: those that wait for their turn say behind which one, and what that one waits for.
+
+    It is not written down: every turn would write a row for everybody behind.
+
+    Args:
+        some: Those to be shown.
+        all_: What is open in their lanes.
+    """
+    sent = {s.lane: s for s in reversed(list(all_)) if s.phase is Phase.SENT}
+    return [
+        replace(s, reason=_behind(sent[s.lane]))
+        if s.phase is Phase.WAITING and s.waits_for is Wait.TURN and s.lane in sent
+        else s
+        for s in some
+    ]
+
+
+def _behind(ahead: Submission) -> str:
+    how = "which holds the lane up" if ahead.holds_up else "which is sent"
+    return f"behind {ahead.name}, {how}: {ahead.reason}"
 
 
 def spent(submissions: Iterable[Sequence[Transaction]], since: float) -> int:

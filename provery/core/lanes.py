@@ -243,7 +243,7 @@ class Chain(Protocol):
         ...
 
     async def head(self) -> Block:
-        """The newest block that any endpoint has."""
+        """The newest block that any endpoint has, unless nobody else is anywhere near it."""
         ...
 
     async def why_reverted(self, call: Call, receipt: Receipt) -> str:

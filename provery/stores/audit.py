@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from provery.core.errors import SpendingCapReached
+from provery.core.lane_records import Phase
+from provery.core.lane_rules import in_turn
 from provery.core.ports import Budget
 from provery.core.types import Json, Unit
 from provery.stores.lane_queries import submissions as lane_submissions
@@ -129,10 +131,17 @@ def audit(connection: Connection, unit: Unit) -> dict[str, Json]:
         "attempts": list(attempts),
         "results": list(results),
         "submissions": list(submissions),
-        "lane": [shown(s) for s in lane_submissions(connection, LANE_SUBMISSIONS.c.unit_id == key)],
+        "lane": _in_lanes(connection, key),
         "events": [{name: value for name, value in e.items() if name != "unit_id"} for e in events],
         "costs": _costs(attempts, submissions),
     }
+
+
+def _in_lanes(connection: Connection, key: str) -> list[Json]:
+    found = lane_submissions(connection, LANE_SUBMISSIONS.c.unit_id == key)
+    lanes = {s.lane for s in found if not s.phase.settled}
+    sent = LANE_SUBMISSIONS.c.lane.in_(lanes) & (LANE_SUBMISSIONS.c.phase == Phase.SENT.value)
+    return [shown(s) for s in in_turn(found, lane_submissions(connection, sent) if lanes else ())]
 
 
 def _costs(attempts: list[dict[str, Any]], submissions: list[dict[str, Json]]) -> dict[str, Json]:

@@ -77,7 +77,8 @@ def _submission(connection: Connection, order: LaneOrder, s: Submission) -> str:
     elif order.name == CANCEL and s.phase is Phase.WAITING:
         values, said = {**ends, "phase": Phase.CANCELLED.value}, "cancelled"
     elif order.name == CANCEL and s.phase is Phase.SENT:
-        values, said = {"want": "cancel"}, "a transaction to oneself will take its nonce"
+        values = {"want": "cancel"}
+        said = "a transaction to oneself will take its nonce, above the cap by a tenth where it must"
     elif order.name in (SKIP, CANCEL):
         action = "cancel it" if s.phase is Phase.SENT else "it is in a block: wait for its confirmations"
         raise InvalidInput(f"the unit is {s.phase} and cannot be taken out", value=order.unit, action=action)

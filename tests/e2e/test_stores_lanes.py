@@ -257,3 +257,19 @@ async def test_the_same_transaction_signed_again_is_followed_again(ledger: SqlLe
     again = await ledger.lanes.find(one.request_key)
     assert again is not None
     assert (again.phase, again.nonce, again.live) == (Phase.SENT, 0, (t,))
+
+
+async def test_an_audit_says_behind_whom_a_call_waits_and_why(ledger: SqlLedger) -> None:
+    lanes = ledger.lanes
+    for key in ("1", "2"):
+        await lanes.enter(submission(key), 31_337, "0xAa")
+    await lanes.take(LANE, "h")
+    first, second = await lanes.open(LANE)
+    assert await lanes.sign("h", first, transaction(first), budget=None)
+    await lanes.change("h", first.request_key, Change(waits_for=Wait.FEES, reason="too dear"))
+    audit: Any = await ledger.audit(Unit("noop", "bench", second.key))
+    (shown,) = audit["lane"]
+    assert shown["reason"] == f"behind {first.name}, which holds the lane up: too dear"
+    assert (await lanes.open(LANE))[1].reason == second.reason
+    audit = await ledger.audit(Unit("noop", "bench", first.key))
+    assert audit["lane"][0]["reason"] == "too dear"

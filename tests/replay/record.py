@@ -158,6 +158,17 @@ async def lane(made: Engine) -> str:
     return lane_of()
 
 
+async def lane_waits(made: Engine) -> str:
+    """Recorded alone: the lane of a call that waits until an order raises its cap."""
+    Path(made.env["LANED_POLICY"]).write_text(json.dumps({"free": {"max_fee_per_gas": 1}}))
+    handle = await made.start(laned_work("free", 3, key="lane-waits"))
+    await asyncio.sleep(4)
+    order = LaneOrder("raise_cap", "", "laned/free/lane-waits", max_fee=str(10**12))
+    await made.client.get_workflow_handle(lane_of()).execute_update("raise_cap", order)
+    await handle.result()
+    return lane_of()
+
+
 SCENARIOS: dict[str, Record] = {
     f.__name__: f
     for f in (
@@ -175,6 +186,7 @@ SCENARIOS: dict[str, Record] = {
         laned,
         laned_skipped,
         lane,
+        lane_waits,
     )
 }
 

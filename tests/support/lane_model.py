@@ -476,6 +476,8 @@ class MemoryLanes:
             s = replace(s, phase=phase, reason=order.reason)
         elif order.name == CANCEL and s.phase is Phase.SENT:
             s = replace(s, want="cancel")
+        elif order.name == RAISE_CAP:
+            s = replace(s, max_fee=int(order.max_fee))
         elif order.name == RETRY:
             s = replace(s, waits_for=Wait.TURN)
         self.found[s.request_key] = s

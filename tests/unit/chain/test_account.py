@@ -11,9 +11,10 @@ import pytest
 from provery.chain import metrics, open_chain
 from provery.chain.account import open_chain as open_account
 from provery.chain.endpoint import Limits
-from provery.chain.fees import bumped, first_fees
 from provery.chain.signers import keccak256
 from provery.core.errors import ConfigurationError, InvalidInput, Reverted, SinkUnavailable
+from provery.core.lane_records import Kind, Transaction
+from provery.core.lane_rules import Price, bumped_price, first_price
 from provery.core.lanes import Call, Chain, Contract, Fees, Policy, Receipt, Sent, Signed, Unsigned
 from tests.support.anvil import ETHER, GWEI, Anvil, account, address
 from tests.support.rpc_proxy import (
@@ -108,10 +109,12 @@ async def landed(chain: Chain, signed: Signed) -> bool:
 
 async def test_a_transaction_from_fees_to_receipt(anvil: Anvil, chain: Chain) -> None:
     assert (chain.chain_id, chain.sender) == (31_337, address(0))
-    offer = first_fees(await chain.fees(), Policy())
+    offer = first_price(await chain.fees(), Policy(), None)
     assert offer is not None
     before = await chain.balance()
-    signed = await chain.sign(Unsigned(await chain.nonce(), address(1), "0x", 5, 21_000, *offer))
+    signed = await chain.sign(
+        Unsigned(await chain.nonce(), address(1), "0x", 5, 21_000, offer.max_fee, offer.max_priority_fee)
+    )
     assert not await chain.known(signed.hash)
     assert await chain.receipt(signed.hash) is None
     assert await chain.send(signed) is Sent.ACCEPTED
@@ -135,12 +138,14 @@ async def test_a_chain_without_eip_1559(tmp_path: Path) -> None:
         fees = await chain.fees()
         assert not fees.dynamic
         assert fees.base > 0
-        offer = first_fees(fees, Policy())
+        offer = first_price(fees, Policy(), None)
         assert offer is not None
-        signed = await chain.sign(Unsigned(0, address(1), "0x", 1, 21_000, *offer, dynamic=False))
+        signed = await chain.sign(
+            Unsigned(0, address(1), "0x", 1, 21_000, offer.max_fee, offer.max_priority_fee, dynamic=False)
+        )
         assert await chain.send(signed) is Sent.ACCEPTED
         receipt = await mined(chain, signed)
-        assert (receipt.succeeded, receipt.gas_price) == (True, offer[0])
+        assert (receipt.succeeded, receipt.gas_price) == (True, offer.max_fee)
         await chain.close()
 
 
@@ -280,9 +285,12 @@ async def test_a_replacement_has_to_pay_more(anvil: Anvil, chain: Chain) -> None
     assert await chain.send(first) is Sent.ACCEPTED
     shy = await chain.sign(replace(stuck, value=2))
     assert await chain.send(shy) is Sent.UNDERPRICED
-    offer = bumped(stuck, Fees(0, 0), Policy(bump_percent=10))
-    assert offer == (11 * GWEI, 11 * GWEI // 10)
-    second = await chain.sign(replace(stuck, max_fee=offer[0], max_priority_fee=offer[1]))
+    pending = Transaction(
+        first.hash, "", stuck.nonce, Kind.CALL, stuck.gas, stuck.max_fee, stuck.max_priority_fee, 0.0
+    )
+    offer = bumped_price([pending], Fees(0, 0), Policy(bump_percent=10), None)
+    assert offer == Price(11 * GWEI, 11 * GWEI // 10)
+    second = await chain.sign(replace(stuck, max_fee=offer.max_fee, max_priority_fee=offer.max_priority_fee))
     assert await chain.send(second) is Sent.ACCEPTED
     assert await anvil.pending() == [second.hash]
     await anvil.mine()

@@ -169,6 +169,25 @@ async def test_a_node_that_lags_alone_is_not_trusted(
     assert (await both.first(GAS_PRICE, whole)).head == 10
 
 
+async def test_one_of_three_that_invents_blocks_silences_nobody(
+    anvil: Anvil, first: RpcProxy, second: RpcProxy, clock: Clock
+) -> None:
+    first.fault = stuck_at(10**9)
+    pool = Rpc([first.url, second.url, anvil.url], LIMITS, clock)
+    await pool.connect()
+    try:
+        await pool.every(GAS_PRICE, whole)  # whoever is heard first is alone in the world
+        for _ in range(3):
+            await anvil.mine(1)
+            said = await pool.every(GAS_PRICE, whole)
+            assert {name(second), anvil.url} <= {one.endpoint.name for one in said}
+        assert not pool.heads.likely(10**9)
+        behind = metrics.REQUESTS.labels(str(pool.chain_id), name(second), "behind")
+        assert behind._value.get() <= 1
+    finally:
+        await pool.close()
+
+
 async def test_everybody_is_asked_at_once_and_stragglers_are_left(
     both: Rpc, first: RpcProxy, second: RpcProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

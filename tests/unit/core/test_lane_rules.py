@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from provery.core.lane_records import Fate, Kind, Phase, Submission, Transaction, Wait, request_key_of
 from provery.core.lane_rules import (
@@ -20,6 +22,7 @@ from provery.core.lanes import Call, Fees, Policy
 from provery.core.types import Unit
 
 FEES = Fees(base=100, priority=3)
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def transaction(
@@ -66,6 +69,91 @@ def test_a_replacement_raises_both_fees_by_a_tenth_at_least() -> None:
     assert bumped_price(before, FEES, Policy(), 1_209) is None
     assert bumped_price([transaction(max_fee=1, tip=1)], FEES, Policy(), None) == Price(203, 3)
     assert bumped_price([transaction(max_fee=1, tip=0)], FEES, Policy(), 50) == Price(50, 3)
+
+
+@pytest.mark.parametrize("percent", [-5, 1, 10])
+def test_a_replacement_is_rounded_up_and_raises_a_tip_of_nothing(percent: int) -> None:
+    policy = Policy(bump_percent=percent)
+    low = Fees(base=1, priority=0)
+    assert bumped_price([transaction(max_fee=101, tip=11)], low, policy, None) == Price(112, 13)
+    assert bumped_price([transaction(max_fee=100, tip=0)], low, policy, None) == Price(110, 1)
+
+
+def test_a_replacement_follows_the_market_as_far_as_the_caps_allow() -> None:
+    pending = [transaction(max_fee=100, tip=10)]
+    spike = Fees(base=1_000, priority=50)
+    assert bumped_price(pending, spike, Policy(), None) == Price(2_050, 50)
+    assert bumped_price(pending, spike, Policy(), 1_100) == Price(1_100, 50)
+    assert bumped_price(pending, spike, Policy(max_priority_fee_per_gas=20), None) == Price(2_020, 20)
+    assert bumped_price(pending, Fees(1_000, 500), Policy(), 112) == Price(112, 112)
+
+
+def test_the_tip_of_a_replacement_has_its_own_cap() -> None:
+    pending = [transaction(max_fee=100, tip=10)]
+    assert bumped_price(pending, FEES, Policy(max_priority_fee_per_gas=12), None) == Price(203, 12)
+    assert bumped_price(pending, FEES, Policy(max_priority_fee_per_gas=11), None) is None
+
+
+def test_a_chain_without_tips_has_one_price() -> None:
+    pending = [transaction(max_fee=100, tip=100)]
+    policy = Policy(max_priority_fee_per_gas=1)
+    assert bumped_price(pending, Fees(90, 0, dynamic=False), policy, None) == Price(112, 112)
+    assert bumped_price(pending, Fees(500, 0, dynamic=False), policy, None) == Price(500, 500)
+    assert bumped_price(pending, Fees(90, 0, dynamic=False), policy, 111) is None
+
+
+wei = st.integers(0, 10**15)
+caps = st.none() | wei
+markets = st.builds(Fees, base=wei, priority=wei, dynamic=st.booleans())
+policies = st.builds(
+    Policy, max_fee_per_gas=caps, max_priority_fee_per_gas=caps, bump_percent=st.integers(-5, 300)
+)
+
+
+@patient
+@given(markets, policies)
+def test_first_offers_are_takeable_and_within_the_caps(now: Fees, policy: Policy) -> None:
+    cap, tip_cap = policy.max_fee_per_gas, policy.max_priority_fee_per_gas
+    offer = first_price(now, policy, cap)
+    if offer is None:
+        assert cap is not None
+        return
+    assert offer.max_fee >= offer.max_priority_fee >= 0
+    assert offer.max_fee >= now.base
+    assert cap is None or offer.max_fee <= cap
+    assert not now.dynamic or tip_cap is None or offer.max_priority_fee <= tip_cap
+
+
+@patient
+@given(markets, policies, wei, wei)
+def test_replacements_are_takeable_and_within_the_caps(now: Fees, policy: Policy, fee: int, tip: int) -> None:
+    fee, tip = max(fee, tip), min(fee, tip) if now.dynamic else max(fee, tip)
+    cap, tip_cap = policy.max_fee_per_gas, policy.max_priority_fee_per_gas
+    offer = bumped_price([transaction(max_fee=fee, tip=tip)], now, policy, cap)
+    if offer is None:
+        assert cap is not None or tip_cap is not None
+        return
+    for new, old in ((offer.max_fee, fee), (offer.max_priority_fee, tip)):
+        assert new > old
+        assert new * 100 >= old * (100 + max(10, policy.bump_percent))
+    assert offer.max_fee >= offer.max_priority_fee
+    assert cap is None or offer.max_fee <= cap
+    assert not now.dynamic or tip_cap is None or offer.max_priority_fee <= tip_cap
+
+
+@patient
+@given(markets, wei, st.integers(1, 60))
+def test_a_chain_of_bumps_ends_at_the_cap(now: Fees, cap: int, percent: int) -> None:
+    policy = Policy(max_fee_per_gas=cap, bump_percent=percent)
+    offer, last = first_price(now, policy, cap), -1
+    for _ in range(600):
+        if offer is None:
+            return
+        assert last < offer.max_fee <= cap
+        last = offer.max_fee
+        before = [transaction(max_fee=offer.max_fee, tip=offer.max_priority_fee)]
+        offer = bumped_price(before, now, policy, cap)
+    raise AssertionError("bumps do not end")
 
 
 def test_what_the_next_block_could_take_is_given_longer_each_time() -> None:
