@@ -18,7 +18,7 @@ from provery.core.lane_records import (
     Transaction,
     Wait,
 )
-from provery.core.lane_rules import CANCEL_GAS, Price, cap_of
+from provery.core.lane_rules import CANCEL_GAS, Price, cap_of, outside
 from provery.core.lanes import Block, Chain, Fees, Policy, Receipt, Sent, Signed, Submits, Unsigned
 
 PATIENCE_S = 15.0
@@ -45,6 +45,15 @@ class Sightings:
 
 
 @dataclass
+class Watch:
+    """When landings were looked at last, and on which chain. Losing it costs one more look."""
+
+    last: dict[str, tuple[float, str]] = field(default_factory=dict)
+    doubts: set[str] = field(default_factory=set)
+    """Lanes with a landing that a node did not show, and that is to be looked at once more."""
+
+
+@dataclass
 class Desk:
     """One lane during one round."""
 
@@ -57,6 +66,7 @@ class Desk:
     metrics: LaneMetrics
     clock: Callable[[], float]
     sightings: Sightings
+    watch: Watch
     nonces: frozenset[int] = frozenset()
     """Nonces at which something of the lane may land."""
     _fees: Fees | None = None
@@ -97,6 +107,12 @@ class Desk:
     ) -> None:
         """End a submission."""
         await self.change(s, Change(phase=phase, reason=reason, event=phase.value, transactions=transactions))
+
+    async def reopen(self, s: Submission, reason: str) -> None:
+        """What has landed is in no block any more: its transaction goes again, as it is."""
+        self.sightings.forget(s.request_key)
+        if await self.ledger.reopen(self.holder, s.request_key, reason, self.clock()):
+            self.metrics.undone(s)
 
     async def transact(
         self, s: Submission, kind: Kind, nonce: int, gas: int, price: Price, budget: int | None
@@ -167,8 +183,3 @@ class Desk:
 def unlanded(s: Submission, fate: Fate) -> tuple[Transaction, ...]:
     """What is live at the present nonce, with another fate."""
     return tuple(outside(t, fate) for t in s.live)
-
-
-def outside(t: Transaction, fate: Fate) -> Transaction:
-    """A transaction that no block has, whatever was known of it before: it costs nothing."""
-    return replace(t, fate=fate, block=None, block_hash="", gas_used=None, gas_price=None)

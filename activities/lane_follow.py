@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from activities.lane_desk import PATIENCE_S, Desk, outside, unlanded
+from activities.lane_desk import PATIENCE_S, Desk, unlanded
+from activities.lane_watch import holds
 from provery.core.errors import InvalidInput, Reverted
 from provery.core.lane_records import Change, Fate, Kind, Phase, Submission, Transaction, Wait
 from provery.core.lane_rules import (
@@ -14,6 +15,7 @@ from provery.core.lane_rules import (
     charged,
     first_price,
     gwei,
+    outside,
     replacement,
     stuck,
 )
@@ -105,9 +107,9 @@ async def _confirmed(desk: Desk, s: Submission, t: Transaction, receipt: Receipt
     if standing.state is State.SUPERSEDED:
         reason = standing.reason or "the contract has it from elsewhere"
         return await desk.settle(s, Phase.SUPERSEDED, reason, ended)
-    innocent = standing.state is State.EARLY
-    if standing.state is State.READY and s.tries + 1 < TRIES:
-        innocent = await _would_pass(desk, s)
+    innocent = s.tries + 1 < TRIES and (
+        standing.state is State.EARLY or (standing.state is State.READY and await _would_pass(desk, s))
+    )
     if not innocent or s.want == "cancel":
         phase = Phase.CANCELLED if s.want == "cancel" and innocent else Phase.REVERTED
         return await desk.settle(s, phase, f"{why} in {t.hash}", ended)
@@ -162,6 +164,8 @@ async def _fill(desk: Desk, s: Submission, nonce: int) -> None:
     blocks, seconds = desk.sightings.since(s.request_key, f"gap {nonce}", desk.head, desk.clock())
     if blocks == 0 and seconds < PATIENCE_S:
         return  # a node that lags says the same
+    if await holds(desk, nonce):
+        return  # it is of a landing that is undone, and goes itself
     policy, fees = await desk.policy(s), await desk.fees()
     cap = desk.cap(s, policy)
     before = [t for t in s.transactions if t.nonce == nonce and t.fate.live]

@@ -29,6 +29,7 @@ class LaneMetrics:
             "cancelled": Counter("provery_lane_cancels", "Transactions to oneself.", **more),
             "resent": Counter("provery_lane_resent", "Sent again, as no node had it.", **more),
             "reorged": Counter("provery_lane_reorged", "Out of their blocks again.", **more),
+            "undone": Counter("provery_lane_undone", "Landings that a reorganisation undid.", **more),
             "displaced": Counter("provery_lane_displaced", "Nonces that were used outside.", **more),
             "spent": Counter("provery_lane_spent_wei", "Fees of what has landed or reverted.", **more),
         }
@@ -57,6 +58,10 @@ class LaneMetrics:
     def resent(self, s: Submission) -> None:
         """No node had it any more."""
         self._counters["resent"].labels(s.lane, s.stream_id).inc()
+
+    def undone(self, s: Submission) -> None:
+        """What had landed is in no block any more."""
+        self._counters["undone"].labels(s.lane, s.stream_id).inc()
 
     def seen(self, s: Submission, seconds: float) -> None:
         """A node has what was signed."""

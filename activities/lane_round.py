@@ -6,13 +6,15 @@ alone, and what could land twice is kept in the ledger before it can land at all
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from activities.lane_desk import PATIENCE_S, Desk, Sightings
+from activities.lane_desk import PATIENCE_S, Desk, Sightings, Watch
 from activities.lane_follow import follow
 from activities.lane_metrics import LaneMetrics
+from activities.lane_watch import holds, look_again, watched
 from provery.core.errors import (
     ConfigurationError,
     HandedBack,
@@ -27,6 +29,7 @@ from provery.core.lane_rules import charged, first_price, gas_limit, gwei, may_g
 from provery.core.lanes import Chain, Policy, State, Submits, lane_id
 from provery.core.redact import redact
 
+log = logging.getLogger(__name__)
 RECENT = 4
 """Settled submissions whose nonces are compared with what the nodes say."""
 EARLY_S = 5.0
@@ -47,6 +50,7 @@ class Rounds:
     metrics: LaneMetrics
     clock: Callable[[], float] = time.time
     sightings: Sightings = field(default_factory=Sightings)
+    watch: Watch = field(default_factory=Watch)
 
     async def round(self, lane: str, holder: str) -> None:
         """Go once through the lane's submissions.
@@ -56,23 +60,40 @@ class Rounds:
             LedgerUnavailable: nothing can be written down, so nothing may be done.
         """
         row, open_ = await self.ledger.row(lane), await self.ledger.open(lane)
-        if row is None or not open_:
+        here = open_ or await self.watched(lane)
+        if row is None or not here:
             return self.metrics.standing(lane, [])
         try:
-            chain = await self._chain(row, open_)
+            chain = await self._chain(row, here)
             head = await chain.head()
         except (LedgerUnavailable, HandedBack):
             raise
         except ProveryError as error:
             return await self._all_wait(row, holder, open_, error)
         desk = Desk(
-            self.ledger, holder, row, chain, head, self.systems, self.metrics, self.clock, self.sightings
-        )
+            self.ledger, holder, row, chain, head, self.systems, self.metrics, self.clock, self.sightings,
+            self.watch,
+        )  # fmt: skip
+        if await self._look_again(desk):
+            open_ = await self.ledger.open(lane)
         signed = [s for s in open_ if s.phase is not Phase.WAITING]
         desk.nonces = frozenset(t.nonce for s in signed for t in s.live)
         for s in sorted(signed, key=lambda s: s.nonce or 0):
             await self._guarded(desk, s, follow(desk, s))
         await self._let_go(desk)
+
+    async def watched(self, lane: str) -> list[Submission]:
+        """What landed so short a time ago that it is looked at again."""
+        return await watched(self.ledger, self.systems, lane, self.clock())
+
+    async def _look_again(self, desk: Desk) -> bool:
+        try:
+            return await look_again(desk)
+        except (LedgerUnavailable, HandedBack):
+            raise
+        except Exception as error:
+            log.warning("%s: what has landed could not be looked at again: %s", desk.row.id, _said(error))
+            return False
 
     async def _let_go(self, desk: Desk) -> None:
         open_ = await self.ledger.open(desk.row.id)
@@ -216,6 +237,8 @@ async def _sign(desk: Desk, s: Submission, open_: Sequence[Submission], policy: 
             return await desk.note(s, Wait.NODE, f"the nodes are at nonce {reached}, {used - 1} was used")
     desk.sightings.forget(desk.row.id)
     nonce = next_nonce(reached, open_)
+    if await holds(desk, nonce):
+        return await desk.note(s, Wait.NODE, f"nonce {nonce} is of what has landed, and may land again")
     await desk.transact(s, Kind.CALL, nonce, gas, price, policy.spend_per_day)
 
 

@@ -193,6 +193,7 @@ class Lanes:
             max_fee="" if row.max_fee is None else str(row.max_fee),
             open=len(open_),
             lines=tuple(_line(s) for s in in_turn(open_[:LINES], open_)),
+            watched=0 if open_ else len(await self.rounds.watched(lane)),
             settled=tuple(Settled(s.request_key, s.unit, s.phase, s.reason) for s in untold[:LINES]),
         )
 

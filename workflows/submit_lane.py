@@ -32,6 +32,8 @@ with workflow.unsafe.imports_passed_through():
 
 IDLE = timedelta(minutes=10)
 """How long an empty lane's workflow stays before it ends; the next entry starts it again."""
+WATCH = timedelta(seconds=30)
+"""How often an empty lane looks whether what has landed of late still stands."""
 HOLD_S = 0.5
 """How long an activity stays with a lane in which something has just changed: what follows at once is seen at once.
 One that waits for longer must not: each would hold a slot of the queue, and a few lanes all of them."""
@@ -187,14 +189,17 @@ class SubmitLane:
         self._note(f"{settled.unit} {settled.phase}: {settled.reason}")
 
     async def _idle(self) -> bool:
-        """Wait for somebody; whether nobody came."""
+        """Wait for somebody; whether nobody came and nothing is left to look at."""
         self._show()
+        watches = self._view.watched > 0
+        why = "look again at what has landed" if watches else "an empty lane ends"
         try:
             await workflow.wait_condition(
-                lambda: self._woken, timeout=IDLE, timeout_summary="an empty lane ends"
+                lambda: self._woken, timeout=WATCH if watches else IDLE, timeout_summary=why
             )
         except TimeoutError:
-            return workflow.all_handlers_finished()
+            self._woken = watches
+            return not watches and workflow.all_handlers_finished()
         return False
 
     def _note(self, text: str) -> None:

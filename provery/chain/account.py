@@ -145,6 +145,13 @@ class EvmAccount:
             raise problems[0]
         return None
 
+    async def blocks_of(self, hashes: Sequence[str]) -> dict[str, str]:
+        """Hash of the block that each transaction is in, as the first endpoint has it: a hint."""
+        if not hashes:
+            return {}
+        asks = [Ask("eth_getTransactionReceipt", (tx_hash,)) for tx_hash in hashes]
+        return await self._rpc.first(asks, partial(answers.blocks, hashes))
+
     async def taken(self, nonce: int) -> Receipt | None:
         """Receipt of whichever transaction of the account has a nonce."""
         found = await taker(self._rpc, self.sender, nonce)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -37,6 +38,16 @@ def included(said: Said) -> dict[str, Any]:
     found = value(said)
     fields = {} if found is None else shapes.mapping(found)
     return fields if fields.get("blockHash") is not None else {}
+
+
+def blocks(hashes: Sequence[str], said: Said) -> dict[str, str]:
+    """Hash of the block of each of several transactions, for those that have a receipt."""
+    found = {}
+    for tx_hash, answer in zip(hashes, said.answers, strict=True):
+        fields = result(answer)
+        if fields is not None and shapes.mapping(fields).get("blockHash") is not None:
+            found[tx_hash] = digest(fields["blockHash"])
+    return found
 
 
 def outcome(signed: Signed, said: Said) -> Sent:

@@ -125,6 +125,13 @@ class LaneView:
     """The first of them."""
     settled: tuple[Settled, ...] = ()
     """Those whose units are to be told."""
+    watched: int = 0
+    """Landings that are looked at again, where nothing is open."""
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What makes two views differ by more than words."""
+        return self.open, tuple((line.unit, line.phase, line.waits_for, line.hash) for line in self.lines)
 
     @property
     def shape(self) -> tuple[object, ...]:

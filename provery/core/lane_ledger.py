@@ -51,6 +51,18 @@ class LaneLedger(Protocol):
         """Settled submissions, the newest first."""
         ...
 
+    async def landed(self, lane: str, limit: int) -> list[Submission]:
+        """Submissions that have landed, the newest first."""
+        ...
+
+    async def reopen(self, holder: str, request_key: str, reason: str, now: float) -> bool:
+        """Make a landed submission sent again, as :func:`~provery.core.lane_rules.put_back` does.
+
+        Returns:
+            Whether it had landed.
+        """
+        ...
+
     async def untold(self, lane: str) -> list[Submission]:
         """Settled submissions whose units were not told, without transactions."""
         ...

@@ -104,7 +104,7 @@ class Transaction:
     signed_at: float
     raw: str = field(default="", repr=False)
     sent_at: float | None = None
-    """When a node took it, or was found to have it."""
+    """When a node took it, or was found to have it, or when it was put back after it had landed."""
     fate: Fate = Fate.LIVE
     block: int | None = None
     block_hash: str = ""

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from provery.core.lane_records import Fate, Phase, Submission, Transaction, Wait
+from provery.core.lane_records import Fate, Kind, Phase, Submission, Transaction, Wait
 from provery.core.lanes import Fees, Policy
 
 DAY_S = 86_400.0
 CANCEL_GAS = 21_000
 """Gas of a transfer."""
 TRIES = 3
-"""How often a call may revert in a block although it would be taken when asked again."""
+"""How often a call may revert in a block although it would be taken when asked again, now or later."""
 LEAST_BUMP_PERCENT = 10
 """What geth, reth, Nethermind, Erigon and Besu ask of a replacement unless told otherwise, of both fees."""
 GWEI = 10**9
@@ -95,7 +95,7 @@ def stuck(before: Sequence[Transaction], fees: Fees, policy: Policy, now: float)
     long after each replacement: more money does not make a node faster.
     """
     newest = max(before, key=lambda t: t.signed_at)
-    age = now - newest.signed_at
+    age = now - max(newest.signed_at, newest.sent_at or 0.0)
     if newest.max_fee < fees.base + min(newest.max_priority_fee, fees.priority):
         return age >= policy.stuck_after_s
     return age >= policy.stuck_after_s * 2.0 ** min(len(before) - 1, 16)
@@ -192,6 +192,49 @@ def spent(submissions: Iterable[Sequence[Transaction]], since: float) -> int:
             worst = max((t.worst for t in live), default=0)
             total += worst if live else sum(t.fee for t in paid)
     return total
+
+
+def landing(s: Submission) -> Transaction | None:
+    """The transaction by which a submission has landed."""
+    if s.phase is not Phase.LANDED:
+        return None
+    return next((t for t in reversed(s.transactions) if t.fate is Fate.LANDED and t.kind is Kind.CALL), None)
+
+
+def put_back(s: Submission, now: float) -> Submission | None:
+    """A landed submission as one that is sent, at the same nonce; None where it has not landed.
+
+    Its transactions are as they were before one had landed: any of them may land again, and they do the same. One that
+    was to take their nonce from them may not be sent again: the unit is done.
+
+    Args:
+        s: The submission.
+        now: When; until its price is raised it is given as long as if it were sent for the first time.
+    """
+    done = landing(s)
+    if done is None:
+        return None
+    transactions = tuple(
+        replace(outside(t, Fate.LIVE), sent_at=now)
+        if t.kind is Kind.CALL and t.nonce == done.nonce and t.fate in (Fate.LANDED, Fate.REPLACED)
+        else t
+        for t in s.transactions
+    )
+    return replace(
+        s,
+        phase=Phase.SENT,
+        waits_for=Wait.BLOCK,
+        nonce=done.nonce,
+        want="",
+        settled_at=None,
+        told=False,
+        transactions=transactions,
+    )
+
+
+def outside(t: Transaction, fate: Fate) -> Transaction:
+    """A transaction that no block has, whatever was known of it before: it costs nothing."""
+    return replace(t, fate=fate, block=None, block_hash="", gas_used=None, gas_price=None)
 
 
 def _raised(value: int, percent: int) -> int:

@@ -82,6 +82,8 @@ class Policy:
     """Added to the chain's gas estimate."""
     ordered: bool = False
     """Calls of the stream land in the order of their units' ordinals."""
+    watch_s: float = 1_200.0
+    """How long what has landed is looked at again: Ethereum finalises within two epochs, 13 minutes. 0 for never."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,13 @@ class Chain(Protocol):
 
     async def receipt(self, tx_hash: str) -> Receipt | None:
         """Its receipt, if it is in a block of the chain as it is now."""
+        ...
+
+    async def blocks_of(self, hashes: Sequence[str]) -> dict[str, str]:
+        """Hash of the block that each transaction is in, for those that one node shows in any.
+
+        One request for all of them, of one node, and so no more than a hint: :meth:`receipt` tells.
+        """
         ...
 
     async def taken(self, nonce: int) -> Receipt | None:

@@ -102,6 +102,7 @@ async def demo(topology: Topology, options: Options, console: Console, listener:
             "ESPRESSO_STATE_PROVER_RETRY_INTERVAL": "1s",
             "ESPRESSO_STATE_PROVER_MAX_GAS_PRICE_IN_GWEI": "100",
             "PROVERY_HOTSHOT_SCHEME": options.scheme,
+            "PROVERY_HOTSHOT_CONFIRMATIONS": "1",
             "PROVERY_HOTSHOT_STREAMS": STREAM,
             "PROVERY_HOTSHOT_PROVERS": "native",
         }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from provery.core.errors import HandedBack, InvalidInput, SpendingCapReached
 from provery.core.lane_records import Change, Fate, Kind, LaneOrder, LaneRow, Phase, Submission, Transaction
-from provery.core.lane_rules import DAY_S, spent
+from provery.core.lane_rules import DAY_S, put_back, spent
 from provery.stores.database import LONG_PATIENCE_S, Database
 from provery.stores.lane_orders import obey
 from provery.stores.lane_queries import MOVES, OPEN, end, is_, lane_row, maybe, nonce_taken, one, submissions
@@ -116,15 +117,45 @@ class SqlLanes:
 
     async def recent(self, lane: str, limit: int) -> list[Submission]:
         """Settled submissions, the newest first."""
+        return await self._newest((_S.lane == lane) & _S.phase.not_in(OPEN), limit)
 
+    async def landed(self, lane: str, limit: int) -> list[Submission]:
+        """Submissions that have landed, the newest first."""
+        return await self._newest((_S.lane == lane) & (_S.phase == Phase.LANDED.value), limit)
+
+    async def _newest(self, which: ColumnElement[bool], limit: int) -> list[Submission]:
         def work(connection: Connection) -> list[Submission]:
-            ended = (_S.lane == lane) & _S.phase.not_in(OPEN)
-            query = select(_S.request_key).where(ended).order_by(_S.settled_at.desc()).limit(limit)
+            query = select(_S.request_key).where(which).order_by(_S.settled_at.desc()).limit(limit)
             keys = list(connection.execute(query).scalars())
             found = {s.request_key: s for s in submissions(connection, _S.request_key.in_(keys))}
             return [found[key] for key in keys]
 
         return await self._database.read(work)
+
+    async def reopen(self, holder: str, request_key: str, reason: str, now: float) -> bool:
+        """Make a landed submission sent again; whether it had landed. Waits long for an absent database."""
+
+        def work(connection: Connection) -> bool:
+            found = one(connection, request_key)
+            self._hold(connection, found.lane, holder)
+            again = put_back(one(connection, request_key), now)
+            if again is None:
+                return False
+            self._moved(connection, again.lane, again.transactions)
+            row = submission_row(replace(again, reason=reason))
+            columns = ("phase", "waits_for", "reason", "nonce", "want", "settled_at", "told")
+            values = {name: row[name] for name in columns}
+            connection.execute(update(LANE_SUBMISSIONS).where(is_(again)).values(**values))
+            self._event(connection, again, "undone", reason)
+            return True
+
+        return await self._database.write(work, patience=LONG_PATIENCE_S)
+
+    def _moved(self, connection: Connection, lane: str, transactions: Sequence[Transaction]) -> None:
+        for t in transactions:
+            row = transaction_row(t, lane)
+            now = {name: row[name] for name in MOVES}
+            connection.execute(update(LANE_TRANSACTIONS).where(_T.hash == t.hash).values(**now))
 
     async def untold(self, lane: str) -> list[Submission]:
         """Settled submissions whose units were not told, without transactions."""
@@ -191,10 +222,7 @@ class SqlLanes:
             found = one(connection, request_key)
             if found.phase.settled:
                 return
-            for t in change.transactions:
-                row = transaction_row(t, found.lane)
-                now = {name: row[name] for name in MOVES}
-                connection.execute(update(LANE_TRANSACTIONS).where(_T.hash == t.hash).values(**now))
+            self._moved(connection, found.lane, change.transactions)
             named = {
                 "phase": change.phase and change.phase.value,
                 "waits_for": change.waits_for and change.waits_for.value,

@@ -54,6 +54,7 @@ _IN_LIGHT_CLIENT = (
         f"voting.threshold,\n            {_TABLE}",
     ),
     ("next table not proved", "            nextStakeTable.threshold\n", "            voting.threshold\n"),
+    ("a quorum of nobody comes next", "if (switches) _checkQuorum(nextStakeTable);", ""),
     ("stuck from the start", "isGtEpochRoot(setup.genesis.blockHeight)) revert", "false) revert"),
 )
 FAULTS = tuple(Fault(name, "LightClient.sol", old, new) for name, old, new in _IN_LIGHT_CLIENT)

@@ -166,6 +166,8 @@ def _submission(
     table = _table(rng) if new else contract.voting
     if new and rng.random() < 0.2:
         table = replace(contract.voting, threshold=contract.voting.threshold + 1)
+    if rng.random() < (0.08 if root else 0.02):
+        table = replace(table, **{rng.choice(("threshold", "threshold", "schnorr", "amount")): 0})
     proof = int.from_bytes(keccak256(_packed(list(public_inputs(state, contract.voting, table)))))
     proved = rng.random() > 0.06
     return state, table, proof if proved else proof ^ (1 << rng.randrange(256)), proved

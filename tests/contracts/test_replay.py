@@ -28,7 +28,7 @@ def test_contract_and_model_agree_on_random_sequences() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [FAULTS[2], FAULTS[8]], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", [FAULTS[2], FAULTS[8], FAULTS[16]], ids=lambda fault: fault.name)
 def test_a_faulty_contract_is_found_out(fault: Fault) -> None:
     replayed = replay(200, seed=7, fault=fault)
 

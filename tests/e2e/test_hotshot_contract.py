@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,9 @@ async def test_every_rule_by_its_error(client: Client, stranger: Chain) -> None:
     for unknown in ("0x", "0x12345678", abi.SUBMIT_PLONK.selector.hex()):
         with pytest.raises(Reverted, match="no reason given"):
             await client.do(unknown if unknown.startswith("0x") else "0x" + unknown)
+    for column in ("threshold", "schnorr", "amount"):
+        with refuses("InvalidArgs"):
+            await client.do(client.data(15, 15, replace(NEXT, **{column: 0})))
     await client.submit(15, 15, NEXT)
     with refuses("MissingEpochRootUpdate"):
         await client.do(client.data(31, 31))

@@ -99,6 +99,7 @@ async def test_the_prover_runs_once_and_as_a_daemon(tmp_path: Path) -> None:
             "ESPRESSO_SEQUENCER_ETH_MNEMONIC": MNEMONIC,
             "ESPRESSO_SEQUENCER_STAKE_TABLE_CAPACITY": "10",
             "PROVERY_HOTSHOT_SCHEME": "groth16",
+            "PROVERY_HOTSHOT_CONFIRMATIONS": "1",
             "PROVERY_HOME": str(tmp_path),
         }
         status, out = await ran("hotshot", "run", "--file", file, **env)
@@ -148,6 +149,7 @@ async def test_the_daemon_serves_and_follows(tmp_path: Path) -> None:
             "ESPRESSO_SEQUENCER_ETH_MNEMONIC": MNEMONIC,
             "ESPRESSO_SEQUENCER_STAKE_TABLE_CAPACITY": "10",
             "PROVERY_HOTSHOT_SCHEME": "groth16",
+            "PROVERY_HOTSHOT_CONFIRMATIONS": "1",
             "PROVERY_HOME": str(tmp_path),
         }
         env["ESPRESSO_SEQUENCER_LIGHT_CLIENT_PROXY_ADDRESS"] = proxy = await deployed(env)

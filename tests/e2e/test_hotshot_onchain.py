@@ -85,6 +85,7 @@ class Rig:
             "ESPRESSO_SEQUENCER_L1_PROVIDER": self.anvil.url,
             "ESPRESSO_SEQUENCER_STAKE_TABLE_CAPACITY": str(CAPACITY),
             "PROVERY_HOTSHOT_SCHEME": self.scheme,
+            "PROVERY_HOTSHOT_CONFIRMATIONS": "1",
             **env,
         }
         child = await asyncio.create_subprocess_exec(

@@ -78,6 +78,7 @@ async def deployed(anvil: Anvil, sequencer: str, scheme: str) -> str:
         "ESPRESSO_SEQUENCER_ETH_MNEMONIC": MNEMONIC,
         "ESPRESSO_SEQUENCER_STAKE_TABLE_CAPACITY": str(CAPACITY),
         "PROVERY_HOTSHOT_SCHEME": scheme,
+        "PROVERY_HOTSHOT_CONFIRMATIONS": "1",
     }
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "provery.cli", "hotshot", "deploy", "--json",

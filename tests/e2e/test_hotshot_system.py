@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from provery.core.errors import ConfigurationError, InvalidInput, Reverted, Superseded
+from provery.core.lane_records import Change, Fate, Kind, Phase, Submission, Transaction, request_key_of
 from provery.core.lanes import Call, Policy, State
 from provery.core.ports import Attempt, AttemptEnd
 from provery.core.types import Stage, StageResult, Work
@@ -289,6 +291,37 @@ async def test_a_landing_that_was_undone_is_made_anew(tmp_path: Path, anvil: Anv
         state, _ = await made.submit(anew)
         assert state is State.READY
         assert await made.due() == []
+
+
+async def test_while_the_lane_looks_a_landing_that_was_undone_is_its_own_affair(
+    tmp_path: Path, anvil: Anvil
+) -> None:
+    async with world(tmp_path, anvil, height=5) as (made, _):
+        (work,) = await made.due()
+        await made.ledger.claim([work])
+        before = await anvil.height()
+        _, receipt = await made.submit(work)
+        assert receipt is not None
+        facts = {"transaction": receipt.hash, "block": str(receipt.block.number)}
+        await recorded_as_landed(made, work, facts)
+        unit, lanes = work.unit, made.ledger.lanes
+        key, lane = request_key_of(unit), "lane/31337/0xaa"
+        call = Call(made.proxy, "0x")
+        made_of = Submission(key, lane, unit.system, unit.stream, unit.key, call, "run:1", 0.0)
+        await lanes.enter(made_of, 31337, "0xAa")
+        await lanes.take(lane, "h")
+        transaction = Transaction(receipt.hash, key, 0, Kind.CALL, 50_000, 9, 2, 5.0, raw="0x")
+        await lanes.sign("h", made_of, transaction, budget=None)
+        landed = replace(transaction, fate=Fate.LANDED, block=receipt.block.number)
+        await lanes.change("h", key, Change(Phase.LANDED, transactions=(landed,)))
+        await anvil.reorg(await anvil.height() - before)
+        await anvil.mine(3)
+        assert await made.due() == [], "it landed a moment ago: the lane will see"
+        await lanes.reopen("h", key, "its block is gone", 6.0)
+        assert await made.due() == [], "the lane sends it again"
+        await lanes.change("h", key, Change(Phase.REVERTED, reason="refused"))
+        (anew,) = await made.due()
+        assert (anew.unit.key, anew.unit.params["again"]) == ("epoch-1", "1")
 
 
 async def recorded_as_landed(made: Rig, work: Work, facts: dict[str, str]) -> None:

@@ -185,6 +185,64 @@ async def test_above_the_cap_it_waits_and_then_lands_without_a_second_proof(rig:
     await rig.gapless()
 
 
+@pytest.mark.timeout(150)
+async def test_ten_minutes_above_the_cap_cost_no_proof_and_no_transaction_and_then_it_lands(rig: Rig) -> None:
+    """Fifty blocks of twelve seconds, each of them dearer than the stream allows."""
+    rig.allow(all={"max_fee_per_gas": 50 * GWEI})
+    await rig.anvil.next_base_fee(100 * GWEI)
+    await rig.anvil.mine()
+    began = (await rig.chain.head()).timestamp
+    works = [laned_work("rising", n, params={"log": str(rig.engine.log())}) for n in (1, 2)]
+    handles = [await rig.engine.start(work) for work in works]
+    waits: set[tuple[str, str]] = set()
+    while (await rig.chain.head()).timestamp < began + 600:
+        await rig.anvil.next_base_fee(100 * GWEI)
+        await rig.anvil.pass_time(12)
+        await rig.anvil.mine()
+        await asyncio.sleep(0.2)
+        found = await rig.submission(works[0])
+        if found is not None:
+            waits.add((found.phase, found.waits_for))
+            assert found.transactions == ()
+        assert await rig.chain.nonce() == 0
+        assert await rig.anvil.pending() == []
+    assert waits >= {("waiting", "fees")}
+    assert waits <= {("waiting", "turn"), ("waiting", "fees")}
+    waiting = await rig.submission(works[0])
+    assert waiting is not None
+    assert "gwei, the cap is 50" in waiting.reason
+    shown = await provery(rig, "lane", "show", rig.lane.removeprefix("lane/"))
+    assert [s["transactions"] for s in shown["open"]] == [[], []]
+    assert {s["unit"]: s["waits_for"] for s in shown["open"]} == {
+        "laned/rising/1": "fees",
+        "laned/rising/2": "turn",
+    }
+    registry = rig.engine.environment.metrics
+    assert registry.get_sample_value("provery_lane_waiting", {"lane": rig.lane, "for": "fees"}) == 1
+    assert _proofs(rig) == 2
+
+    await rig.anvil.next_base_fee(10 * GWEI)
+    await rig.anvil.mine()
+    outcomes = [await finished(handle) for handle in handles]
+    assert {outcome.status for outcome in outcomes} == {UnitStatus.DONE}
+    assert _proofs(rig) == 2, "one each, before the fee fell"
+    assert await read(rig.chain, "height()") == 2
+    assert await rig.chain.nonce() == 2
+    for nonce, work in enumerate(works):
+        found = await rig.submission(work)
+        assert found is not None
+        (transaction,) = found.transactions
+        assert (transaction.nonce, transaction.fate) == (nonce, Fate.LANDED)
+        assert transaction.max_fee <= 50 * GWEI
+        audit: Any = await rig.engine.environment.ledger.audit(work.unit)
+        assert [a["stage"] for a in audit["attempts"]].count("prove") == 1
+    await rig.gapless()
+
+
+def _proofs(rig: Rig) -> int:
+    return [line.split()[1] for line in rig.engine.computed()].count("prove")
+
+
 async def test_a_stuck_transaction_is_bumped_at_its_nonce(rig: Rig) -> None:
     rig.allow(all={"stuck_after_s": 1.0})
     await rig.anvil.automine(False)
@@ -224,6 +282,63 @@ async def test_a_reorganisation_of_depth_three_costs_nothing_but_time(rig: Rig) 
     assert await read(rig.chain, "counted(uint256)", 2) == 1
     audit: Any = await rig.engine.environment.ledger.audit(work.unit)
     assert "reorganised" in [e["event"] for e in audit["events"]]
+    await rig.gapless()
+
+
+async def test_a_landing_that_is_undone_is_sent_again_and_what_follows_waits(rig: Rig) -> None:
+    rig.allow(all={"confirmations": 2})
+    log = str(rig.engine.log())
+    first = laned_work("rising", 1, params={"log": log})
+    handle = await rig.engine.start(first)
+    await rig.until(first, lambda s: s.phase is Phase.INCLUDED)
+    await rig.anvil.mine()
+    assert (await finished(handle)).status is UnitStatus.DONE
+    landed = await rig.submission(first)
+    assert landed is not None
+    await rig.anvil.automine(False)
+    await rig.anvil.reorg(2)  # as deep as the confirmations: more than anybody waits for
+    assert await read(rig.chain, "height()") == 0
+    assert await rig.chain.nonce() == 0
+    second = laned_work("rising", 2)
+    handle = await rig.engine.start(second)
+    waits = await rig.until(second, lambda s: s.waits_for != "turn")
+    again = await rig.until(first, lambda s: s.phase is Phase.SENT)
+    assert waits.transactions == ()
+    assert "which is gone" in again.reason
+    assert [(t.hash, t.nonce, t.raw) for t in again.transactions] == [
+        (t.hash, t.nonce, t.raw) for t in landed.transactions
+    ]
+    (shown,) = (await provery(rig, "explain", "laned/rising/1"))["lane"]
+    assert (shown["phase"], shown["transactions"][0]["fate"]) == ("sent", "live")
+    await rig.mined(lambda: _settled(rig, second))
+    assert (await finished(handle)).status is UnitStatus.DONE
+    assert await read(rig.chain, "height()") == 2
+    assert await rig.chain.nonce() == 2
+    assert (await rig.engine.run(first)).facts["transaction"] == landed.transactions[0].hash
+    found = await rig.submission(first)
+    assert found is not None
+    assert (found.phase, len(found.transactions)) == (Phase.LANDED, 1)
+    assert [line.split()[1] for line in rig.engine.computed()].count("prove") == 1
+    audit: Any = await rig.engine.environment.ledger.audit(first.unit)
+    assert "undone" in [e["event"] for e in audit["events"]]
+    labels = {"lane": rig.lane, "stream": "laned/rising"}
+    assert rig.engine.environment.metrics.get_sample_value("provery_lane_undone_total", labels) == 1
+    await rig.gapless()
+
+
+@pytest.mark.timeout(120)
+async def test_an_empty_lane_still_looks_at_what_has_landed(rig: Rig) -> None:
+    work = laned_work("free", 6)
+    await rig.engine.run(work)
+    await rig.anvil.automine(False)
+    await rig.anvil.reorg(1)
+    await rig.anvil.mine()
+    again = await rig.until(work, lambda s: s.phase is Phase.SENT, timeout=90.0)
+    await rig.mined(lambda: _settled(rig, work))
+    found = await rig.submission(work)
+    assert found is not None
+    assert [t.raw for t in found.transactions] == [t.raw for t in again.transactions]
+    assert await read(rig.chain, "counted(uint256)", 6) == 1
     await rig.gapless()
 
 

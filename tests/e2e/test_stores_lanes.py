@@ -130,6 +130,38 @@ async def test_a_settled_one_stays_and_only_what_has_not_landed_opens_again(ledg
     assert [e["event"] for e in audit["events"]] == ["entered", "signed", "landed"]
 
 
+async def test_what_has_landed_is_put_back_by_who_has_the_lane(ledger: SqlLedger) -> None:
+    one, two = await entered(ledger, submission("1"), submission("2"))
+    t = transaction(one)
+    await ledger.lanes.sign("h", one, t, budget=None)
+    stands = await ledger.lanes.find(one.request_key)
+    assert stands is not None
+    bump = replace(transaction(one, 0, "0xu"), signed_at=6.0)
+    await ledger.lanes.sign("h", stands, bump, budget=None)
+    assert not await ledger.lanes.reopen("h", one.request_key, "not landed", 9.0)
+    landed = replace(t, fate=Fate.LANDED, block=9, block_hash="0xb", gas_used=40_000, gas_price=3)
+    done = Change(Phase.LANDED, want="cancel", transactions=(landed, replace(bump, fate=Fate.REPLACED)))
+    await ledger.lanes.change("h", one.request_key, done)
+    await ledger.lanes.told([one.request_key])
+    assert [s.request_key for s in await ledger.lanes.landed(LANE, 5)] == [one.request_key]
+    with pytest.raises(HandedBack):
+        await ledger.lanes.reopen("frozen", one.request_key, "gone", 9.0)
+    assert await ledger.lanes.reopen("h", one.request_key, "its block is gone", 9.0)
+    assert not await ledger.lanes.reopen("h", one.request_key, "again", 9.0)
+    found = await ledger.lanes.find(one.request_key)
+    assert found is not None
+    assert found == replace(
+        one, phase=Phase.SENT, waits_for=Wait.BLOCK, reason="its block is gone", nonce=0,
+        transactions=(replace(t, sent_at=9.0), replace(bump, sent_at=9.0)),
+    )  # fmt: skip
+    assert await ledger.lanes.landed(LANE, 5) == []
+    assert not await ledger.lanes.sign("h", two, transaction(two, 0, "0xv"), budget=None)
+    await ledger.lanes.change("h", one.request_key, done)
+    assert [s.request_key for s in await ledger.lanes.untold(LANE)] == [one.request_key]
+    audit: Any = await ledger.audit(Unit("noop", "bench", "1"))
+    assert "undone" in [e["event"] for e in audit["events"]]
+
+
 async def test_a_budget_counts_the_worst_until_it_is_known(ledger: SqlLedger) -> None:
     one, two = await entered(ledger, submission("1"), submission("2"))
     dear = replace(transaction(one, max_fee=10**15), signed_at=10.0**10)

@@ -34,6 +34,7 @@ STEPS = (
     "bumped",
     "included",
     "reorganised",
+    "undone",
     "displaced",
     "landed",
     "superseded",

@@ -86,6 +86,10 @@ class Anvil(AnvilServer):
         """Base fee of the next block."""
         await self.call("anvil_setNextBlockBaseFeePerGas", hex(wei))
 
+    async def pass_time(self, seconds: int) -> None:
+        """Make the next block that much later."""
+        await self.call("evm_increaseTime", seconds)
+
     async def reorg(self, depth: int, transactions: Sequence[tuple[str, int]] = ()) -> None:
         """Replace the newest blocks by as many others, with these (raw transaction, block from 0) and no others."""
         await self.call("anvil_reorg", depth, [list(pair) for pair in transactions])

@@ -166,6 +166,7 @@ async def rig(
         "ESPRESSO_SEQUENCER_STATE_PROVER_ACCOUNT_INDEX": str(SUBMITTER),
         "ESPRESSO_SEQUENCER_STAKE_TABLE_CAPACITY": str(capacity),
         "PROVERY_HOTSHOT_SCHEME": scheme,
+        "PROVERY_HOTSHOT_CONFIRMATIONS": "1",
     }
     async with AsyncExitStack() as stack:
         ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")

@@ -41,6 +41,7 @@ async def _start(network: HotShotNetwork, anvil: Anvil) -> dict[str, str]:
         "ESPRESSO_SEQUENCER_STATE_PROVER_ACCOUNT_INDEX": str(SUBMITTER),
         "ESPRESSO_SEQUENCER_STAKE_TABLE_CAPACITY": str(SHAPE.capacity),
         "PROVERY_HOTSHOT_SCHEME": "groth16",
+        "PROVERY_HOTSHOT_CONFIRMATIONS": "1",
     }
 
 

@@ -32,7 +32,7 @@ from provery.core.lane_records import (
     Transaction,
     Wait,
 )
-from provery.core.lane_rules import DAY_S, spent
+from provery.core.lane_rules import DAY_S, put_back, spent
 from provery.core.lanes import (
     Block,
     Call,
@@ -265,6 +265,10 @@ class ChainModel:
                     return self._receipt(b.number, tx, good)
         return None
 
+    async def blocks_of(self, hashes: Sequence[str]) -> dict[str, str]:
+        await self._ask()
+        return {t.hash: b.hash for b in self.view for t, _ in b.txs if t.hash in hashes}
+
     async def taken(self, nonce: int) -> Receipt | None:
         await self._ask()
         for b in self.view:
@@ -376,6 +380,23 @@ class MemoryLanes:
         await Tick()
         return [s for s in self.found.values() if s.lane == lane and s.phase.settled][: -limit - 1 : -1]
 
+    async def landed(self, lane: str, limit: int) -> list[Submission]:
+        await Tick()
+        return [s for s in self.found.values() if s.lane == lane and s.phase is Phase.LANDED][
+            : -limit - 1 : -1
+        ]
+
+    async def reopen(self, holder: str, request_key: str, reason: str, now: float) -> bool:
+        await Tick()
+        s = self.found[request_key]
+        self._hold(s.lane, holder)
+        again = put_back(s, now)
+        if again is None:
+            return False
+        self.found[request_key] = replace(again, reason=reason)
+        self.events.append((request_key, "undone", reason))
+        return True
+
     async def untold(self, lane: str) -> list[Submission]:
         await Tick()
         return [s for s in self.found.values() if s.lane == lane and s.phase.settled and not s.told]
@@ -430,6 +451,8 @@ class MemoryLanes:
         }
         if change.clear_nonce:
             given["nonce"] = None
+        if change.phase is not None and change.phase.settled:
+            given["settled_at"] = self.clock()
         transactions = tuple(moved.get(t.hash, t) for t in s.transactions)
         self.found[request_key] = replace(s, **given, transactions=transactions)
         if change.event:

@@ -60,9 +60,7 @@ class LightClientContract:
         height = self.finalized.height
         if self._in_epochs(height) and epochs.is_gt_epoch_root(height, self.blocks_per_epoch):
             raise Refused("InvalidArgs")
-        table = self.voting
-        if not (table.threshold and table.schnorr and table.amount):
-            raise Refused("InvalidArgs")
+        _check_quorum(self.voting)
 
     def switches_table(self, height: int) -> bool:
         """Whether a state of this height, coming next, brings the next epoch's stake table.
@@ -104,6 +102,8 @@ class LightClientContract:
         switches = self.switches_table(state.height)
         if not switches and next_stake != self.voting:
             raise Refused("WrongStakeTableUsed")
+        if switches:
+            _check_quorum(next_stake)
         if not proved:
             raise Refused("InvalidProof")
         return replace(self, finalized=state, voting=next_stake)
@@ -111,3 +111,9 @@ class LightClientContract:
     def _in_epochs(self, height: int) -> bool:
         per_epoch = self.blocks_per_epoch
         return per_epoch != 0 and epochs.epoch_from_block_number(height, per_epoch) >= self.first_epoch
+
+
+def _check_quorum(table: StakeTableState) -> None:
+    """Refuse a table whose quorum is nobody: whatever it signs would need no signature."""
+    if not (table.threshold and table.schnorr and table.amount):
+        raise Refused("InvalidArgs")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
 from provery.core.errors import ConfigurationError, Superseded
+from provery.core.lane_records import Phase
 from provery.core.ports import ArtifactStore, Ledger
 from provery.core.types import Json, Stage, Unit, UnitStatus, Work, canonical_json
 from provery.systems.hotshot import wire
@@ -183,8 +185,8 @@ async def _check_network(stream: Stream, held: Held, newest: Bundle) -> None:
 async def _unless_landed(stream: Stream, ledger: Ledger, held: Held, unit: Unit) -> Unit | None:
     """The unit; anew where what had landed was undone; None where only a node does not show it yet.
 
-    A lane takes a block with enough confirmations for final. A reorganisation that goes deeper undoes a landing that is
-    recorded, and the contract could never go on without it.
+    A lane takes a block with enough confirmations for final, and sends again what a deeper reorganisation undid while
+    it still looks. What is undone later the contract could never go on without.
     """
     row = await ledger.unit(SYSTEM, unit.stream, unit.key)
     if row is None or {**row.unit.params, **_NOT_COMPARED} != {**unit.params, **_NOT_COMPARED}:
@@ -196,9 +198,13 @@ async def _unless_landed(stream: Stream, ledger: Ledger, held: Held, unit: Unit)
         return anew  # somebody else's landing is gone; what an operator skipped stays skipped
     if row.status is not UnitStatus.DONE:
         return replace(unit, params={**unit.params, **again})
-    landing = await _landing(ledger, row.unit)
+    audit = await ledger.audit(row.unit)
+    landing = _landing(audit)
     if landing is None:
         return unit
+    if _in_lane(audit, stream.settings.watch_s, time.time()):
+        log.warning("%s: %s has landed, and its lane sees to it that it stays so", stream.id, unit.key)
+        return None
     transaction, block = landing
     chain = await stream.chain()
     if held.block <= block + stream.settings.confirmations or await chain.receipt(transaction) is not None:
@@ -212,9 +218,23 @@ async def _unless_landed(stream: Stream, ledger: Ledger, held: Held, unit: Unit)
     return anew
 
 
-async def _landing(ledger: Ledger, unit: Unit) -> tuple[str, int] | None:
+def _in_lane(audit: Mapping[str, Json], watch_s: float, now: float) -> bool:
+    """Whether the call of a unit that is done is under way again, or landed so short a time ago that it is watched."""
+    lane = audit.get("lane")
+    for submission in lane if isinstance(lane, list) else []:
+        if not isinstance(submission, dict):
+            continue
+        ended = submission.get("settled_at")
+        if ended is None:
+            return True
+        if submission.get("phase") == Phase.LANDED and isinstance(ended, float) and now - ended < watch_s:
+            return True
+    return False
+
+
+def _landing(audit: Mapping[str, Json]) -> tuple[str, int] | None:
     """Transaction and block that a unit's record says it landed by."""
-    results = (await ledger.audit(unit)).get("results")
+    results = audit.get("results")
     for result in reversed(results if isinstance(results, list) else []):
         facts = (
             result.get("facts") if isinstance(result, dict) and result.get("stage") == Stage.SUBMIT else None

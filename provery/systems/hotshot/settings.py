@@ -78,7 +78,10 @@ class HotShotSettings(BaseModel):
     """Wei per gas of the tip at most; given in gwei."""
     spend_per_day: int | None = None
     """Wei of fees in 24 hours at most; given in ether."""
-    confirmations: int = Field(1, ge=1, le=10_000)
+    confirmations: int = Field(12, ge=1, le=10_000)
+    """2.4 minutes of Ethereum's blocks, whose reorganisations are of a block or two; a deeper one's are sent again."""
+    watch_s: float = Field(1_200.0, ge=0, allow_inf_nan=False)
+    """How long what has landed is looked at again; Ethereum finalises within two epochs, 13 minutes."""
     stuck_after_s: float = Field(60.0, gt=0, allow_inf_nan=False)
     bump_percent: int = Field(12, ge=10, le=1_000)
     gas_margin_percent: int = Field(20, ge=0, le=1_000)
@@ -209,6 +212,7 @@ class HotShotSettings(BaseModel):
             max_priority_fee_per_gas=self.max_priority_fee,
             spend_per_day=self.spend_per_day,
             confirmations=self.confirmations,
+            watch_s=self.watch_s,
             stuck_after_s=self.stuck_after_s,
             bump_percent=self.bump_percent,
             gas_margin_percent=self.gas_margin_percent,

@@ -170,7 +170,8 @@ def check_certificate(certificate: StateCertificate, table: StakeTable, blocks_p
     """Check a certificate against the stake table of its epoch.
 
     Raises:
-        InvalidState: its state is not its epoch's root, or too little stake has validly signed.
+        InvalidState: its state is not its epoch's root, its next table has no quorum, or too little stake has validly
+            signed.
     """
     height, epoch = certificate.state.height, certificate.epoch
     if (
@@ -183,20 +184,39 @@ def check_certificate(certificate: StateCertificate, table: StakeTable, blocks_p
             expected=f"{epoch} · {blocks_per_epoch} - 5",
             action="check the sequencer, and that its network is the contract's",
         )
-    return _heavy_enough(
-        tally(message_v2(certificate.state, certificate.next_stake), certificate.signatures, table),
-        f"the state certificate of epoch {epoch}",
-    )
+    what = f"the state certificate of epoch {epoch}"
+    check_quorum(certificate.next_stake, what)
+    counted = tally(message_v2(certificate.state, certificate.next_stake), certificate.signatures, table)
+    return _heavy_enough(counted, what)
 
 
 def check_bundle(bundle: Bundle, table: StakeTable) -> Tally:
     """Check a relay server's bundle against the stake table of its state's epoch.
 
     Raises:
-        InvalidState: too little stake has validly signed.
+        InvalidState: its next table has no quorum, or too little stake has validly signed.
     """
-    counted = tally(message_v2(bundle.state, bundle.next_stake), bundle.signatures, table)
-    return _heavy_enough(counted, f"the relay server's state at height {bundle.state.height}")
+    what = f"the relay server's state at height {bundle.state.height}"
+    check_quorum(bundle.next_stake, what)
+    return _heavy_enough(tally(message_v2(bundle.state, bundle.next_stake), bundle.signatures, table), what)
+
+
+def check_quorum(next_stake: StakeTableState, what: str) -> None:
+    """Refuse a next stake table whose quorum is nobody: whatever it signs would need no signature.
+
+    Raises:
+        InvalidState: its threshold, or its column of keys or of stakes, is 0. The contract never takes it.
+    """
+    for name, value in (
+        ("threshold", next_stake.threshold), ("schnorr", next_stake.schnorr), ("amount", next_stake.amount)
+    ):  # fmt: skip
+        if value == 0:
+            raise InvalidState(
+                f"{what} names a next stake table without a quorum",
+                value=f"{name} 0",
+                expected="a threshold, keys and stakes other than 0",
+                action="check the sequencers and relay servers: no network of honest validators signs this",
+            )
 
 
 def _heavy_enough(counted: Tally, what: str) -> Tally:

@@ -15,7 +15,7 @@ from provery.systems.hotshot import abi, wire
 from provery.systems.hotshot.discovery import check_state
 from provery.systems.hotshot.errors import SequencerCommunicationError
 from provery.systems.hotshot.model import LightClientState, StakeTable, StakeTableState, StateCertificate
-from provery.systems.hotshot.spec import Tally, check_certificate, commitment, message_v2, tally
+from provery.systems.hotshot.spec import Tally, check_certificate, check_quorum, commitment, message_v2, tally
 from provery.systems.hotshot.streams import Stream
 from provery.systems.hotshot.tables import Electorate, electorate
 from provery.systems.hotshot.units import Told, told
@@ -104,6 +104,7 @@ async def witness(stream: Stream, context: StageContext) -> StageOutput:
     """Check and count once more, from the stored bytes alone, and write the circuit's input."""
     told(context.unit, await stream.place())
     certificate, table = await _signed(context), await _table(context)
+    check_quorum(certificate.next_stake, "the stored certificate")
     capacity = stream.settings.stake_table_capacity
 
     def make() -> tuple[bytes, Tally]:

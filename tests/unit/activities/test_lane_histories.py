@@ -228,9 +228,44 @@ class History:
         assert not [t for t in chain.pool.values() if t.ours], f"left in the pool, {context}"
 
 
-def lived(seed: int, ledger: MemoryLanes | SqlModel) -> History:
+class Deep(History):
+    """Reorganisations as deep as they come. Nobody else is about, and nothing is taken out of the lane."""
+
+    def reorganised(self) -> None:
+        depth = self.rng.randrange(1, 9)
+        self.chain.reorganise(depth, back=self.rng.random() < 0.5)
+        for _ in range(depth):
+            self.chain.mine(empty=self.rng.random() < 0.5)
+
+    def ordered(self) -> None:
+        self.reorganised()
+
+    def healed(self) -> None:
+        """A landing that is undone is not settled either, only nobody has looked."""
+        super().healed()
+        process = self.process()
+        for _ in range(4):
+            drive(self.round(process))
+            self.chain.mine()
+        super().healed()
+
+    def act(self) -> None:
+        chain = self.chain
+        mine, chain.stranger, chain.mine = chain.mine, chain.pool.clear, self.alone  # type: ignore[method-assign]
+        try:
+            super().act()
+        finally:
+            del chain.stranger, chain.mine
+        assert chain.mine == mine
+
+    def alone(self, *, others: int | None = None, empty: bool = False) -> None:
+        """A block in which nobody else does anything."""
+        ChainModel.mine(self.chain, empty=empty)
+
+
+def lived(seed: int, ledger: MemoryLanes | SqlModel, kind: type[History] = History) -> History:
     """A whole history."""
-    history = History(seed, ledger)
+    history = kind(seed, ledger)
     for _ in range(history.rng.randrange(10, 45)):
         history.act()
     history.healed()
@@ -243,10 +278,36 @@ def test_every_history_ends_well(part: int) -> None:
         lived(seed, MemoryLanes()).check()
 
 
-def test_the_ledger_of_the_histories_is_the_real_one() -> None:
+def test_landings_that_are_undone_land_again_with_the_same_bytes() -> None:
+    undone = 0
+    for seed in range(1_000):
+        history = lived(seed, MemoryLanes(), Deep)
+        history.check()
+        found = history.ledger.everything().values()
+        assert all(len({t.nonce for t in s.transactions if t.kind is Kind.CALL}) <= 1 for s in found), seed
+        undone += sum(event == "undone" for _, event, _ in cast(MemoryLanes, history.ledger).events)
+    assert undone > 100
+
+
+async def _never_looks(desk: Desk) -> bool:
+    return False
+
+
+def test_without_a_second_look_landings_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane_round, "look_again", _never_looks)
+    histories = [lived(seed, MemoryLanes(), Deep) for seed in range(200)]
+    assert any(
+        s.phase is Phase.LANDED and s.transactions[-1].block_hash not in {b.hash for b in h.chain.blocks}
+        for h in histories
+        for s in h.ledger.everything().values()
+    )
+
+
+@pytest.mark.parametrize("kind", [History, Deep])
+def test_the_ledger_of_the_histories_is_the_real_one(kind: type[History]) -> None:
     """The same histories over SQL end the same way, statement for statement."""
     for seed in range(60):
-        model, real = lived(seed, MemoryLanes()), lived(seed, SqlModel())
+        model, real = lived(seed, MemoryLanes(), kind), lived(seed, SqlModel(), kind)
         real.check()
         ends = [
             {key: (s.phase, s.nonce, len(s.transactions)) for key, s in h.ledger.everything().items()}

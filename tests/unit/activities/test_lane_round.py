@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, cast
@@ -15,7 +15,7 @@ from activities.lane_round import Rounds
 from activities.lanes import Lanes, _facts
 from provery.core.errors import ConfigurationError, SinkUnavailable
 from provery.core.lane_records import Change, Fate, Kind, LaneOrder, Phase, Submission, Wait
-from provery.core.lanes import Call, Policy, Receipt, Standing, lane_id
+from provery.core.lanes import Call, Policy, Receipt, Standing, State, lane_id
 from provery.stores.lane_rows import shown
 from tests.support.lane_model import (
     CONTRACT,
@@ -232,15 +232,124 @@ def test_a_filled_gap_is_not_what_landed() -> None:
     assert shown(s)["gas_used"] == call.gas_used
 
 
-def test_a_chain_that_was_set_back_is_believed_in_the_end() -> None:
+def test_a_chain_that_was_set_back_long_after_is_believed_in_the_end() -> None:
     desk = Desk()
-    desk.enter(FREE, 1)
+    first = desk.enter(FREE, 1)
     desk.settle(1)
     desk.chain.reorganise(1, back=False)
+    desk.chain.now += desk.policy.watch_s
     second = desk.enter(FREE, 2)
     desk.settle(3)
     assert [t.nonce for t in desk.of(second).transactions] == [0]
-    assert desk.of(second).phase is Phase.LANDED
+    assert [desk.of(key).phase for key in (first, second)] == [Phase.LANDED, Phase.LANDED]
+    assert desk.count("undone_total") == 0
+
+
+@pytest.mark.parametrize("stream", [FREE, RISING])
+def test_a_landing_that_is_undone_goes_again_as_it_is_and_others_wait_behind_it(stream: str) -> None:
+    desk = Desk(Policy(confirmations=2))
+    first = desk.enter(stream, 1)
+    desk.settle(3)
+    (landed,) = desk.of(first).transactions
+    assert desk.of(first).phase is Phase.LANDED
+    drive(desk.ledger.told([first]))
+    desk.chain.reorganise(3, back=False)
+    desk.chain.mine(empty=True)
+    second = desk.enter(stream, 2)
+    desk.round()
+    assert desk.of(second).transactions == (), "its nonce is of the landing that is gone"
+    desk.chain.mine(empty=True)
+    desk.round()
+    again = desk.of(first)
+    assert (again.phase, again.nonce, again.told) == (Phase.SENT, 0, False)
+    assert "it had landed in block 1, which is gone" in again.reason
+    assert [(t.hash, t.raw, t.fate, t.fee) for t in again.transactions] == [
+        (landed.hash, landed.raw, Fate.LIVE, 0),
+    ]  # fmt: skip
+    assert landed.hash in desk.chain.pool
+    assert desk.of(second).transactions == ()
+    desk.settle(5)
+    assert [desk.of(key).phase for key in (first, second)] == [Phase.LANDED, Phase.LANDED]
+    assert [[t.nonce for t in desk.of(key).transactions] for key in (first, second)] == [[0], [1]]
+    assert desk.events(first).count("undone") == 1
+    assert desk.count("undone_total", stream=f"model/{stream}") == 1
+    assert desk.count("resent_total", stream=f"model/{stream}") == 1
+
+
+def test_an_empty_lane_finds_a_landing_that_is_undone() -> None:
+    desk = Desk()
+    key = desk.enter(FREE, 1)
+    desk.settle(1)
+    desk.chain.reorganise(1, back=False)
+    desk.chain.now += 5
+    desk.round()
+    assert desk.rounds.watch.doubts == {LANE}
+    desk.chain.now += 16
+    desk.round()
+    assert (desk.of(key).phase, desk.rounds.watch.doubts) == (Phase.SENT, set())
+    desk.settle(2)
+    assert desk.of(key).phase is Phase.LANDED
+    assert desk.chain.used(desk.chain.blocks) == 1
+
+
+def test_a_landing_that_is_in_another_block_now_is_confirmed_there() -> None:
+    desk = Desk(Policy(confirmations=3))
+    key = desk.enter(FREE, 1)
+    desk.settle(4)
+    assert desk.of(key).transactions[0].block == 1
+    desk.chain.reorganise(5, back=True)
+    desk.chain.mine(empty=True)
+    desk.chain.mine()
+    desk.round()
+    desk.chain.mine()
+    desk.round()
+    assert (desk.of(key).phase, desk.of(key).transactions[0].block) == (Phase.INCLUDED, 2)
+    desk.settle(3)
+    assert (desk.of(key).phase, len(desk.of(key).transactions)) == (Phase.LANDED, 1)
+
+
+def test_a_landing_whose_nonce_a_stranger_took_lands_at_another_one() -> None:
+    desk = Desk(Policy(confirmations=2))
+    key = desk.enter(FREE, 1)
+    desk.settle(3)
+    desk.chain.reorganise(3, back=False)
+    desk.chain.stranger()
+    desk.settle(8)
+    assert desk.of(key).phase is Phase.LANDED
+    assert [(t.nonce, t.fate) for t in desk.of(key).transactions] == [(0, Fate.DISPLACED), (1, Fate.LANDED)]
+    assert desk.chain.heights(desk.chain.blocks)[1] == {"1": 1}
+
+
+def test_a_node_that_lags_undoes_no_landing() -> None:
+    desk = Desk()
+    key = desk.enter(FREE, 1)
+    desk.settle(1)
+    desk.chain.lag = 1
+    desk.round()
+    desk.chain.lag = 0
+    desk.chain.mine()
+    desk.round()
+    assert (desk.of(key).phase, desk.events(key).count("undone")) == (Phase.LANDED, 0)
+
+
+def test_landings_are_looked_at_once_a_block_in_one_request() -> None:
+    desk = Desk()
+    keys = [desk.enter(FREE, n) for n in range(6)]
+    desk.settle(12)
+    assert {desk.of(key).phase for key in keys} == {Phase.LANDED}
+    real, asked = desk.chain.blocks_of, list[int]()
+
+    async def counted(hashes: Sequence[str]) -> dict[str, str]:
+        asked.append(len(hashes))
+        return await real(hashes)
+
+    desk.chain.blocks_of = counted  # type: ignore[method-assign]
+    desk.round(5)
+    desk.chain.mine()
+    desk.round(5)
+    desk.chain.now += 60
+    desk.round(5)
+    assert asked == [6]
 
 
 def test_a_turn_writes_nothing_for_those_behind_it() -> None:
@@ -499,6 +608,33 @@ def test_a_revert_that_was_the_moments_fault_goes_again() -> None:
     assert desk.of(key).tries == 1
     assert [t.fate for t in desk.of(key).transactions] == [Fate.REVERTED, Fate.LANDED]
     assert desk.events(key).count("reverted") == 1
+
+
+class Hasty(SystemModel):
+    """A contract that says that a call may go, and in every block that it was early."""
+
+    def __init__(self, chain: ChainModel, policy: Policy) -> None:
+        super().__init__("model", chain, {RISING: policy})
+
+    async def standing(self, stream: str, ordinal: int | None, call: Call) -> Standing:
+        early = self.chains.blocks[-1].txs != []
+        return Standing(State.EARLY if early else State.READY, "another one comes first")
+
+
+def test_a_revert_for_being_early_is_tried_three_times_and_no_more() -> None:
+    desk = Desk()
+    desk.system = Hasty(desk.chain, desk.policy)  # type: ignore[assignment]
+    key = desk.enter(RISING, 2)
+    for _ in range(40):
+        desk.round()
+        pending = list(desk.chain.pool.values())
+        desk.chain.pool.clear()
+        desk.chain.mine(empty=True)
+        desk.chain.blocks[-1].txs += [(tx, False) for tx in pending]
+    assert desk.of(key).phase is Phase.REVERTED
+    assert "Outdated() in " in desk.of(key).reason
+    assert [t.fate for t in desk.of(key).transactions] == [Fate.REVERTED] * 3
+    assert desk.count("reverted_total", stream="model/rising") == 3
 
 
 def test_metrics_count_what_happens() -> None:

@@ -578,6 +578,9 @@ async def test_a_reorg_may_bring_it_back_in_another_block(anvil: Anvil, chain: C
     assert after is not None
     assert after.block.number == before.block.number + 1
     assert after.block.hash != before.block.hash
+    assert await chain.blocks_of([signed.hash, "0x" + "00" * 32]) == {signed.hash: after.block.hash}
+    await anvil.reorg(3)
+    assert await chain.blocks_of([signed.hash]) == await chain.blocks_of([]) == {}
 
 
 async def test_a_dropped_transaction_is_not_known(anvil: Anvil, chain: Chain) -> None:

@@ -90,6 +90,9 @@ def test_each_rule_by_name() -> None:
     assert refusal(client, 31) == ""
     assert refusal(client, 31, table=other) == "WrongStakeTableUsed"
     assert refusal(client, 35, table=other) == ""
+    for column in ("threshold", "schnorr", "amount"):
+        assert refusal(client, 35, table=replace(TABLE, **{column: 0})) == "InvalidArgs"  # a quorum of nobody
+        assert refusal(client, 31, table=replace(TABLE, **{column: 0})) == "WrongStakeTableUsed"
     assert refusal(client, 36) == "InvalidArgs"
     assert refusal(client, 41) == "MissingEpochRootUpdate"
     within = client.submit(ANYBODY, LightClientState(1, 31, 0), TABLE)

@@ -346,6 +346,17 @@ def test_a_certificate_of_another_height_than_its_epochs_root_is_refused(height:
         spec.check_certificate(StateCertificate(2, state(height), after, signatures), table(3), 10)
 
 
+@pytest.mark.parametrize("column", ["threshold", "schnorr", "amount"])
+def test_a_next_table_without_a_quorum_is_refused_whoever_has_signed_it(column: str) -> None:
+    good, rows = certificate(2, table(3), secrets(3), 4), table(3)
+    after = replace(good.next_stake, **{column: 0})
+    signatures = signed(spec.message_v2(good.state, after), secrets(3))
+    with pytest.raises(InvalidState, match=f"without a quorum; got '{column} 0'"):
+        spec.check_certificate(StateCertificate(2, good.state, after, signatures), rows, 10)
+    with pytest.raises(InvalidState, match="relay server's state at height 15 names a next stake table"):
+        spec.check_bundle(Bundle(good.state, after, signatures, weight=10**30), rows)
+
+
 def test_a_bundle_counts_by_its_signatures_whatever_weight_it_claims() -> None:
     rows = table(5)
     after, at = spec.commitment(rows, 8), state(123)

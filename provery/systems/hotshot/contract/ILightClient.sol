@@ -64,7 +64,7 @@ interface ILightClient {
     error InvalidProof();
     /// @notice The sender is not the permissioned prover.
     error ProverNotPermissioned();
-    /// @notice No state of this kind, or no such setting, is ever taken.
+    /// @notice No state of this kind, no such setting, and no stake table whose quorum is nobody, is ever taken.
     error InvalidArgs();
     /// @notice A function of an earlier version.
     error DeprecatedApi();

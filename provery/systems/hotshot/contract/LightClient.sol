@@ -45,13 +45,13 @@ abstract contract LightClient is History {
     function initialize(Setup calldata setup) external initializer {
         StakeTableState calldata table = setup.stakeTable;
         if (setup.blocksPerEpoch != 0 && setup.blocksPerEpoch <= ROOT_LEAD) revert InvalidArgs();
-        // Values outside the field, or a quorum of nobody, could never be proved or would always be.
+        // Values outside the field could never be proved.
         _checkElement(setup.genesis.blockCommRoot);
         _checkElement(table.threshold);
         _checkElement(table.blsKeyComm);
         _checkElement(table.schnorrKeyComm);
         _checkElement(table.amountComm);
-        if (table.threshold == 0 || table.schnorrKeyComm == 0 || table.amountComm == 0) revert InvalidArgs();
+        _checkQuorum(table);
         if (setup.owner == address(0)) revert OwnableInvalidOwner(setup.owner);
         blocksPerEpoch = setup.blocksPerEpoch;
         epochStartBlock = setup.epochStartBlock;
@@ -78,6 +78,7 @@ abstract contract LightClient is History {
         bool switches = _switchesTable(last.blockHeight, newState.blockHeight);
         StakeTableState memory voting = votingStakeTableState;
         if (!switches && !_same(voting, nextStakeTable)) revert WrongStakeTableUsed();
+        if (switches) _checkQuorum(nextStakeTable);
         uint256[11] memory inputs = [
             newState.viewNum,
             newState.blockHeight,
@@ -192,6 +193,11 @@ abstract contract LightClient is History {
 
     function _checkElement(uint256 value) private pure {
         if (value >= SCALAR_FIELD) revert InvalidArgs();
+    }
+
+    /// @dev Refuse a table whose quorum is nobody: whatever it signs would need no signature.
+    function _checkQuorum(StakeTableState calldata table) private pure {
+        if (table.threshold == 0 || table.schnorrKeyComm == 0 || table.amountComm == 0) revert InvalidArgs();
     }
 
     function _same(StakeTableState memory a, StakeTableState calldata b) private pure returns (bool) {
