@@ -65,20 +65,24 @@ func sumRuns[P, J, V any, C curve[P, J, V]](runs runs, points []P, threads int) 
 	return sums
 }
 
-// sorted lists the point references of one set, a run for each bucket.
+// sorted lists the point references of one set, a run for each bucket. Within a bucket
+// they are ordered by sign, positive ones first in every other bucket and last in the rest: whoever negates points
+// one by one has a branch on the sign that is predicted well.
 func (t *table[P, J, V, C]) sorted(d *Digits, set int) runs {
-	starts := make([]uint32, 1<<(t.plan.Width-1)+1)
+	slot := func(digit uint32) uint32 { return digit ^ digit>>1&1 }
+	buckets := 1 << (t.plan.Width - 1)
+	starts := make([]uint32, 2*buckets+2)
 	for w := set; w < len(d.rows); w += t.plan.Sets {
 		row := d.rows[w]
 		for _, wire := range t.wires {
 			// digit 0 is counted in a slot of its own, so that the loop has no branch
-			starts[row[wire]>>1]++
+			starts[slot(row[wire])]++
 		}
 	}
 	var at uint32
-	for b := 1; b < len(starts); b++ {
-		n := starts[b]
-		starts[b] = at
+	for i := 2; i < len(starts); i++ {
+		n := starts[i]
+		starts[i] = at
 		at += n
 	}
 	refs := make([]uint32, at)
@@ -90,13 +94,17 @@ func (t *table[P, J, V, C]) sorted(d *Digits, set int) runs {
 			if digit == 0 {
 				continue
 			}
-			slot := &starts[digit>>1]
-			refs[*slot] = (level + uint32(i)) | digit<<31
-			*slot++
+			next := &starts[slot(digit)]
+			refs[*next] = (level + uint32(i)) | digit<<31
+			*next++
 		}
 		level += uint32(t.count)
 	}
-	return runs{refs, starts[1:]}
+	ends := starts[:buckets]
+	for b := range ends {
+		ends[b] = starts[2*b+3]
+	}
+	return runs{refs, ends}
 }
 
 // cutChunks groups consecutive runs into chunks of up to batchPoints references, splitting longer runs.
