@@ -44,18 +44,26 @@ func (vk *VerifyingKey) Verify(proof *Proof, public []msm.Scalar) (bool, error) 
 
 // publicPoint is IC₀ + Σ publicᵢ·ICᵢ₊₁.
 func (vk *VerifyingKey) publicPoint(public []msm.Scalar) (sum bn254.G1Affine, err error) {
-	if len(public)+1 != len(vk.IC) {
-		return sum, fault.New(fault.InvalidInput, "%d public inputs given, the key takes %d", len(public), len(vk.IC)-1)
-	}
-	elements := make([]fr.Element, len(public))
-	for i := range elements {
-		elements[i] = r1cs.FromNormal(public[i])
-	}
-	if _, err := sum.MultiExp(vk.IC[1:], elements, ecc.MultiExpConfig{NbTasks: 1}); err != nil {
+	scalars := make([]fr.Element, len(vk.IC))
+	one := fr.One()
+	if err := vk.addPublic(scalars, public, &one); err != nil {
 		return sum, err
 	}
-	sum.Add(&sum, &vk.IC[0])
-	return sum, nil
+	_, err = sum.MultiExp(vk.IC, scalars, ecc.MultiExpConfig{NbTasks: 1})
+	return sum, err
+}
+
+// addPublic adds what a proof's public inputs multiply the points IC with, times weight, to scalars.
+func (vk *VerifyingKey) addPublic(scalars []fr.Element, public []msm.Scalar, weight *fr.Element) error {
+	if len(public)+1 != len(vk.IC) {
+		return fault.New(fault.InvalidInput, "%d public inputs given, the key takes %d", len(public), len(vk.IC)-1)
+	}
+	scalars[0].Add(&scalars[0], weight)
+	for i := range public {
+		input := r1cs.FromNormal(public[i])
+		scalars[i+1].Add(&scalars[i+1], input.Mul(&input, weight))
+	}
+	return nil
 }
 
 // VerifyBatch reports whether all proofs are valid, by one pairing check on a random linear combination with
@@ -63,40 +71,30 @@ func (vk *VerifyingKey) publicPoint(public []msm.Scalar) (sum bn254.G1Affine, er
 // publics have the same length.
 func (vk *VerifyingKey) VerifyBatch(proofs []*Proof, publics [][]msm.Scalar) (bool, error) {
 	left, right := make([]bn254.G1Affine, 0, len(proofs)+3), make([]bn254.G2Affine, 0, len(proofs)+3)
-	var publicSum, cSum, alpha bn254.G1Jac
-	var weightSum fr.Element
+	scalars, weights, cs := make([]fr.Element, len(vk.IC)), make([]fr.Element, len(proofs)), make([]bn254.G1Affine, len(proofs))
 	for i, proof := range proofs {
-		point, err := vk.publicPoint(publics[i])
-		if err != nil {
+		var err error
+		if weights[i], err = randomWeight(); err != nil {
 			return false, err
 		}
-		weight, err := randomWeight()
-		if err != nil {
+		if err := vk.addPublic(scalars, publics[i], &weights[i]); err != nil {
 			return false, err
 		}
-		big := weight.BigInt(newInt())
-		var a, c, p bn254.G1Jac
-		a.FromAffine(&proof.A)
-		a.ScalarMultiplication(&a, big)
-		c.FromAffine(&proof.C)
-		c.ScalarMultiplication(&c, big)
-		p.FromAffine(&point)
-		p.ScalarMultiplication(&p, big)
-		cSum.AddAssign(&c)
-		publicSum.AddAssign(&p)
-		weightSum.Add(&weightSum, &weight)
-		var weighted bn254.G1Affine
-		weighted.FromJacobian(&a)
-		weighted.Neg(&weighted)
-		left, right = append(left, weighted), append(right, proof.B)
+		var a bn254.G1Affine
+		a.ScalarMultiplication(&proof.A, weights[i].BigInt(newInt()))
+		left, right = append(left, *a.Neg(&a)), append(right, proof.B)
+		cs[i] = proof.C
 	}
-	alpha.FromAffine(&vk.Alpha1)
-	alpha.ScalarMultiplication(&alpha, weightSum.BigInt(newInt()))
-	for _, sum := range []*bn254.G1Jac{&alpha, &publicSum, &cSum} {
-		var point bn254.G1Affine
-		left = append(left, *point.FromJacobian(sum))
+	var alpha, public, c bn254.G1Affine
+	// IC₀ is taken once for each proof, as α is
+	alpha.ScalarMultiplication(&vk.Alpha1, scalars[0].BigInt(newInt()))
+	if _, err := public.MultiExp(vk.IC, scalars, ecc.MultiExpConfig{NbTasks: 1}); err != nil {
+		return false, err
 	}
-	right = append(right, vk.Beta2, vk.Gamma2, vk.Delta2)
+	if _, err := c.MultiExp(cs, weights, ecc.MultiExpConfig{NbTasks: 1}); err != nil {
+		return false, err
+	}
+	left, right = append(left, alpha, public, c), append(right, vk.Beta2, vk.Gamma2, vk.Delta2)
 	return bn254.PairingCheck(left, right)
 }
 

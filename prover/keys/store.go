@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -124,8 +125,8 @@ func (s Store) Read(m *Manifest, name string) ([]byte, error) {
 		return nil, err
 	}
 	digest := sha256.Sum256(text)
-	if got := hex.EncodeToString(digest[:]); got != m.Files[name].SHA256 {
-		return nil, damaged(path, got, m.Files[name].SHA256)
+	if got := (File{Bytes: int64(len(text)), SHA256: hex.EncodeToString(digest[:])}); got.SHA256 != m.Files[name].SHA256 {
+		return nil, damaged(path, got, m.Files[name])
 	}
 	return text, nil
 }
@@ -138,7 +139,7 @@ func (s Store) Audit(m *Manifest) error {
 			return err
 		}
 		if got != m.Files[name] {
-			return damaged(s.Path(m, name), got.SHA256, m.Files[name].SHA256)
+			return damaged(s.Path(m, name), got, m.Files[name])
 		}
 	}
 	if m.Setup.SRS == "" {
@@ -147,8 +148,12 @@ func (s Store) Audit(m *Manifest) error {
 	return s.auditSRS(m)
 }
 
-func damaged(path, got, expected string) error {
-	return fault.New(fault.InvalidKey, "%s is damaged: its SHA-256 is %s, expected %s; remove its directory and make keys anew", path, got, expected)
+func damaged(path string, got, expected File) error {
+	what := fmt.Sprintf("its SHA-256 is %s, expected %s", got.SHA256, expected.SHA256)
+	if got.Bytes != expected.Bytes {
+		what = fmt.Sprintf("it has %d bytes, expected %d", got.Bytes, expected.Bytes)
+	}
+	return fault.New(fault.InvalidKey, "%s is damaged: %s; remove its directory and make keys anew", path, what)
 }
 
 // install completes a set-up whose files pk and vk lie in the unfinished directory dir, and makes it the current one.

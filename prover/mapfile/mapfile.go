@@ -131,8 +131,12 @@ func Map(path string, size int64, magic string, header Header) (*File, error) {
 	}
 	defer file.Close()
 	// a mapping reaches as far as it was asked to, whatever the file's length, and kills who reads beyond that
-	if info, err := file.Stat(); err != nil || info.Size() != size {
-		return nil, fmt.Errorf("it has another length than the %d bytes recorded", size)
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() != size {
+		return nil, fmt.Errorf("it has %d bytes, expected %d", info.Size(), size)
 	}
 	if size < HeaderBytes {
 		return nil, fmt.Errorf("it has only %d bytes", size)
@@ -172,7 +176,7 @@ func readHeader(data []byte, magic string, header Header) (map[string][]byte, er
 	sections := map[string][]byte{}
 	for _, s := range header.table().Sections {
 		if s.Offset < HeaderBytes || s.Offset%pageBytes != 0 || s.Bytes < 0 || s.Bytes > int64(len(data)) || s.Offset > int64(len(data))-s.Bytes {
-			return nil, fmt.Errorf("its section %q lies outside", fault.Shorten(s.Name, 20))
+			return nil, fmt.Errorf("its section %q has %d bytes from byte %d on, the file has %d", fault.Shorten(s.Name, 20), s.Bytes, s.Offset, len(data))
 		}
 		sections[s.Name] = data[s.Offset : s.Offset+s.Bytes]
 	}

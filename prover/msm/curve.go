@@ -9,6 +9,9 @@ import (
 // negate is the bit of a point reference that asks for the point's negative; the other 31 bits are an index.
 const negate = 1 << 31
 
+// gatherAhead is how many points gather brings into the first-level cache before it copies them.
+const gatherAhead = 128
+
 // curve is what the generic algorithm needs of a group: P is an affine point, J a Jacobian one and V a vector
 // of coordinates. Methods whose first argument is dst overwrite it; dst may alias the other arguments.
 type curve[P, J, V any] interface {

@@ -58,24 +58,32 @@ func Cut[S ~[4]uint64](scalars []S, width int) *Digits {
 			sign = 1
 			k = subtract(order, k)
 		}
+		limbs := [5]uint64{k[0], k[1], k[2], k[3]}
 		var carry uint64
-		for w := 0; w < windows; w++ {
-			if carry == 0 && k[0]|k[1]|k[2]|k[3] == 0 {
-				break
-			}
+		at := i
+		// the windows up to the highest bit, and one more for the carry if they are full
+		for bit, length := 0, bitLen(k); bit <= length; bit += width {
 			// no branches on the digit: random digits would be mispredicted half of the time
-			digit := k[0]&mask + carry
+			low, shift := uint(bit)/64, uint(bit)%64
+			digit := (limbs[low]>>shift|limbs[low+1]<<1<<(63-shift))&mask + carry
 			carry = (half - digit) >> 63             // 1 if digit > half
 			digit = digit ^ -carry + -carry&(mask+2) // then 2^width − digit
 			some := (digit | -digit) >> 63
-			d.rows[w][i] = (uint32(digit)<<1 | sign ^ uint32(carry)) & -uint32(some)
-			k[0] = k[0]>>width | k[1]<<(64-width)
-			k[1] = k[1]>>width | k[2]<<(64-width)
-			k[2] = k[2]>>width | k[3]<<(64-width)
-			k[3] >>= width
+			all[at] = (uint32(digit)<<1 | sign ^ uint32(carry)) & -uint32(some)
+			at += len(scalars)
 		}
 	}
 	return d
+}
+
+// bitLen is the place of the highest bit plus one.
+func bitLen(k Scalar) int {
+	for i := 3; i > 0; i-- {
+		if k[i] != 0 {
+			return 64*i + bits.Len64(k[i])
+		}
+	}
+	return bits.Len64(k[0])
 }
 
 // Canonical reports whether k is below the group order.

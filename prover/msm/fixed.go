@@ -44,7 +44,7 @@ func multiply[P, J, V any, C curve[P, J, V]](base P, scalars []Scalar, threads i
 				}
 			}
 			if len(chunk) > 0 {
-				r.reduce(chunk, refs, table, func(s segment, p P) { out[s.bucket] = p })
+				r.reduce(chunk, refs, table, func(s segment, p P) { out[s.run] = p })
 			}
 		}, r.release
 	})

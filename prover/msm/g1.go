@@ -40,6 +40,9 @@ func (g1) zeros(v fp.Vector, found []uint32) []uint32 {
 func (g1) gather(x, y fp.Vector, table []bn254.G1Affine, refs []uint32) {
 	x, y = x[:len(refs)], y[:len(refs)]
 	for i, ref := range refs {
+		if i%gatherAhead == 0 {
+			touchG1(table, refs[i:min(i+gatherAhead, len(refs))])
+		}
 		p := &table[ref&^negate]
 		x[i] = p.X
 		if ref&negate != 0 {
@@ -48,6 +51,17 @@ func (g1) gather(x, y fp.Vector, table []bn254.G1Affine, refs []uint32) {
 			y[i] = p.Y
 		}
 	}
+}
+
+// touchG1 reads a word of each point, so that they are in the nearest cache when they are copied. Nothing else is done
+// between these reads, so that many are under way at once. It is not inlined, lest they be left out.
+//
+//go:noinline
+func touchG1(table []bn254.G1Affine, refs []uint32) (all uint64) {
+	for _, ref := range refs {
+		all ^= table[ref&^negate].X[0]
+	}
+	return
 }
 
 func (g1) pick(dst, src fp.Vector, index []uint32) {

@@ -79,6 +79,9 @@ func (g2) setOne(v pairs, i int) {
 
 func (g2) gather(x, y pairs, table []bn254.G2Affine, refs []uint32) {
 	for i, ref := range refs {
+		if i%gatherAhead == 0 {
+			touchG2(table, refs[i:min(i+gatherAhead, len(refs))])
+		}
 		p := &table[ref&^negate]
 		x.re[i], x.im[i] = p.X.A0, p.X.A1
 		if ref&negate != 0 {
@@ -88,6 +91,17 @@ func (g2) gather(x, y pairs, table []bn254.G2Affine, refs []uint32) {
 			y.re[i], y.im[i] = p.Y.A0, p.Y.A1
 		}
 	}
+}
+
+// touchG2 is touchG1 for points of two cache lines.
+//
+//go:noinline
+func touchG2(table []bn254.G2Affine, refs []uint32) (all uint64) {
+	for _, ref := range refs {
+		p := &table[ref&^negate]
+		all ^= p.X.A0[0] ^ p.Y.A0[0]
+	}
+	return
 }
 
 func (g2) pick(dst, src pairs, index []uint32) {

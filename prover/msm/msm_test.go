@@ -128,3 +128,64 @@ func benchmarkSum(b *testing.B, n int, levels int, width int) {
 func BenchmarkSum64k16(b *testing.B)  { benchmarkSum(b, 1<<16, 16, 16) }
 func BenchmarkSum64kOne(b *testing.B) { benchmarkSum(b, 1<<16, 1, 14) }
 func BenchmarkSum4k(b *testing.B)     { benchmarkSum(b, 1<<12, 20, 13) }
+
+func TestCutIsExact(t *testing.T) {
+	var last Scalar
+	one := Scalar{1}
+	last = subtract(order, one)
+	scalars := []Scalar{{}, one, last, halfOrder, subtract(order, halfOrder), subtract(halfOrder, one)}
+	for bit := range 253 {
+		var power Scalar
+		power[bit/64] = 1 << (bit % 64)
+		scalars = append(scalars, power, subtract(power, one), subtract(order, power))
+	}
+	random, _ := someScalars(100)
+	scalars = append(scalars, random...)
+	for width := 4; width <= 24; width++ {
+		digits := Cut(scalars, width)
+		for i := range scalars {
+			var sum, radix fr.Element
+			radix.SetUint64(1 << width)
+			for w := len(digits.rows) - 1; w >= 0; w-- {
+				var digit fr.Element
+				if d := digits.rows[w][i]; d>>1 > 1<<(width-1) || d == 1 {
+					t.Fatalf("width %d, scalar %v, window %d: digit %d", width, scalars[i], w, d)
+				} else if digit.SetUint64(uint64(d >> 1)); d&1 == 1 {
+					digit.Neg(&digit)
+				}
+				sum.Mul(&sum, &radix).Add(&sum, &digit)
+			}
+			if sum.Bits() != scalars[i] {
+				t.Fatalf("width %d: the digits of %v make %v", width, scalars[i], sum.Bits())
+			}
+		}
+	}
+}
+
+func TestWeighMatchesReference(t *testing.T) {
+	for width := 4; width <= 13; width++ {
+		n := 1 << (width - 1)
+		points1, points2 := somePoints(n)
+		for i := range points1 {
+			if i%3 == 1 || n == 8 {
+				points1[i], points2[i] = bn254.G1Affine{}, bn254.G2Affine{}
+			}
+		}
+		points1[n-1], points2[n-1] = points1[0], points2[0]
+		weights := make([]fr.Element, n)
+		for i := range weights {
+			weights[i].SetUint64(uint64(i + 1))
+		}
+		var want1, got1 bn254.G1Affine
+		var want2, got2 bn254.G2Affine
+		want1.MultiExp(points1, weights, ecc.MultiExpConfig{})
+		want2.MultiExp(points2, weights, ecc.MultiExpConfig{})
+		for threads := 1; threads <= 3; threads += 2 {
+			sum1 := weigh[bn254.G1Affine, bn254.G1Jac, fp.Vector, g1](points1, threads)
+			sum2 := weigh[bn254.G2Affine, bn254.G2Jac, pairs, g2](points2, threads)
+			if !got1.FromJacobian(&sum1).Equal(&want1) || !got2.FromJacobian(&sum2).Equal(&want2) {
+				t.Errorf("%d buckets, %d threads: wrong sum", n, threads)
+			}
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
+
+	"provery/prover/mapfile"
 )
 
 // Plan says how a table is laid out. A scalar has windowCount(Width) windows; window w uses the multiples of
@@ -138,16 +140,17 @@ func each(threads, count int, start func() (work func(int), stop func())) {
 	}
 	var next atomic.Int64
 	var group sync.WaitGroup
-	var crash atomic.Value
+	var crash atomic.Pointer[any]
 	for range threads {
 		group.Add(1)
 		go func() {
 			defer group.Done()
 			defer func() {
 				if r := recover(); r != nil {
-					crash.Store(r)
+					crash.Store(&r)
 				}
 			}()
+			mapfile.Fragile()
 			work, stop := start()
 			for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
 				work(i)
@@ -157,7 +160,7 @@ func each(threads, count int, start func() (work func(int), stop func())) {
 	}
 	group.Wait()
 	if r := crash.Load(); r != nil {
-		panic(r)
+		panic(*r)
 	}
 }
 

@@ -1,110 +1,58 @@
 package msm
 
-// weighLanes is how many runs of buckets are summed side by side.
-const weighLanes = 512
+import "math/bits"
 
-// weigh computes Σ (b+1)·buckets[b]. The buckets are cut into lanes of equal length; running sums go down all
-// lanes at once, in batches, and the lanes' results are put together at the end.
+// weigh computes Σ (b+1)·buckets[b]; the number of buckets is a power of two. The buckets are laid out in a square by
+// the upper and the lower half of their weight's bits, and its rows and columns are summed: two additions a bucket, all
+// of them in full batches. The weighted sums of the rows and of the columns, of which there are few, are taken bit by
+// bit.
 func weigh[P, J, V any, C curve[P, J, V]](buckets []P, threads int) J {
 	var c C
-	lanes := weighLanes
-	for lanes*8 > len(buckets) && lanes > 1 {
-		lanes /= 2
-	}
-	length := len(buckets) / lanes // both are powers of two
-	if lanes < 8 {
-		return weighFew[P, J, V, C](buckets)
-	}
-	tails, totals := make([]P, lanes), make([]P, lanes)
-	share := lanes
-	if threads > 1 && lanes == weighLanes {
-		share = lanes / min(threads, 8)
-	}
-	each(threads, (lanes+share-1)/share, func() (func(int), func()) {
-		r := borrowReducer[P, J, V, C]()
-		b := r.batch
-		runX, runY, sumX, sumY := r.x, r.y, r.nextX, r.nextY
-		refs, index := make([]uint32, share), make([]uint32, share)
-		return func(k int) {
-			first := k * share
-			n := min(share, lanes-first)
-			refs, index := refs[:n], index[:n]
-			for i := range index {
-				index[i] = uint32(i)
-				refs[i] = uint32((first+i)*length + length - 1)
-			}
-			b.infinities = true
-			c.gather(runX, runY, buckets, refs)
-			c.gather(sumX, sumY, buckets, refs)
-			for range length - 1 {
-				for i := range refs {
-					refs[i]--
-				}
-				c.gather(b.x1, b.y1, buckets, refs)
-				c.pick(b.x2, runX, index)
-				c.pick(b.y2, runY, index)
-				b.add(n)
-				c.place(runX, index, b.x1)
-				c.place(runY, index, b.y1)
-				c.pick(b.x2, sumX, index)
-				c.pick(b.y2, sumY, index)
-				b.add(n)
-				c.place(sumX, index, b.x1)
-				c.place(sumY, index, b.y1)
-			}
-			for i := range n {
-				tails[first+i] = c.point(runX, runY, i)
-				totals[first+i] = c.point(sumX, sumY, i)
-			}
-		}, r.release
-	})
-	// lane k's buckets weigh k·length more than its own running sums say: Σ totals + length·Σ k·tails
-	var infinity P
-	offset := weigh[P, J, V, C](append(tails[1:], infinity), 1)
-	for n := length; n > 1; n /= 2 {
-		c.doubleJacobian(&offset)
-	}
-	result := addAll[P, J, V, C](totals)
-	c.addJacobian(&result, &offset)
-	return result
-}
-
-// addAll computes Σ points in batches, overwriting them. Their number is a power of two, at most batchPoints.
-func addAll[P, J, V any, C curve[P, J, V]](points []P) J {
-	r := borrowReducer[P, J, V, C]()
-	defer r.release()
-	b, c := r.batch, r.batch.c
-	b.infinities = true
-	refs := make([]uint32, len(points)/2)
-	for i := range refs {
-		refs[i] = uint32(i)
-	}
-	for len(points) > 8 {
-		half := len(points) / 2
-		c.gather(b.x1, b.y1, points[:half], refs[:half])
-		c.gather(b.x2, b.y2, points[half:], refs[:half])
-		b.add(half)
-		points = points[:half]
-		for i := range points {
-			points[i] = c.point(b.x1, b.y1, i)
+	low := bits.Len(uint(len(buckets))) / 2
+	rows, columns := len(buckets)>>low, 1<<low
+	// row 0 and column 0 weigh nothing; the last row has one bucket only, the heaviest
+	var runs runs
+	runs.refs = make([]uint32, 0, 2*len(buckets))
+	add := func(row, column int) {
+		if b := row<<low + column - 1; b >= 0 && b < len(buckets) && !c.isInfinity(&buckets[b]) {
+			runs.refs = append(runs.refs, uint32(b))
 		}
 	}
-	sum := c.infinity()
-	for i := range points {
-		point := c.jacobian(&points[i])
-		c.addJacobian(&sum, &point)
+	for row := 1; row <= rows; row++ {
+		for column := range columns {
+			add(row, column)
+		}
+		runs.end()
 	}
-	return sum
-}
+	for column := 1; column < columns; column++ {
+		for row := range rows {
+			add(row, column)
+		}
+		runs.end()
+	}
+	lines := sumRuns[P, J, V, C](runs, buckets, threads)
 
-// weighFew is weigh by plain running sums.
-func weighFew[P, J, V any, C curve[P, J, V]](buckets []P) J {
-	var c C
-	run, result := c.infinity(), c.infinity()
-	for b := len(buckets) - 1; b >= 0; b-- {
-		point := c.jacobian(&buckets[b])
-		c.addJacobian(&run, &point)
-		c.addJacobian(&result, &run)
+	runs.refs, runs.ends = runs.refs[:0], runs.ends[:0]
+	pick := func(lines []P, first, bit int) {
+		for i := range lines {
+			if (i+1)>>bit&1 == 1 && !c.isInfinity(&lines[i]) {
+				runs.refs = append(runs.refs, uint32(first+i))
+			}
+		}
+		runs.end()
 	}
-	return result
+	for bit := range low {
+		pick(lines[rows:], rows, bit)
+	}
+	for bit := range bits.Len(uint(rows)) {
+		pick(lines[:rows], 0, bit)
+	}
+	sums := sumRuns[P, J, V, C](runs, lines, threads)
+	total := c.infinity()
+	for i := len(sums) - 1; i >= 0; i-- {
+		sum := c.jacobian(&sums[i])
+		c.doubleJacobian(&total)
+		c.addJacobian(&total, &sum)
+	}
+	return total
 }

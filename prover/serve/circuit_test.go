@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -77,6 +78,56 @@ func TestCircuits(t *testing.T) {
 	} {
 		if got := s.outcome(fmt.Sprintf(`{"id":"%d","op":%q,%s}`, i, c.op, c.fields)); got != c.want {
 			t.Errorf("%d, %s: %s, want %s", i, c.op, got, c.want)
+		}
+	}
+}
+
+func TestShortKeysAreRefused(t *testing.T) {
+	s := start(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "in"), []byte(`{"x":"3"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"self-test", "self-test-plonk"} {
+		fields := fmt.Sprintf(`"circuit":%q,"keys":"DIR/%s","proof":"DIR/p","public":"DIR/u","input":"DIR/in"`, name, name)
+		for _, op := range []string{"circuit_setup", "circuit_prove"} {
+			if got := s.outcome(fmt.Sprintf(`{"id":"1","op":%q,%s}`, op, fields)); got != "ok" {
+				t.Fatalf("%s: %s", op, got)
+			}
+		}
+		mapped, err := filepath.Glob(filepath.Join(s.dir, name, "*", "*", "pk"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		powers, err := filepath.Glob(filepath.Join(s.dir, name, "srs", "*", "g1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mapped = append(mapped, powers...); len(mapped) != 1+i {
+			t.Fatalf("%s: the mapped files are %v", name, mapped)
+		}
+		for _, path := range mapped {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, length := range []int{0, 8, 16<<10 - 1, 16 << 10, len(text) / 2, len(text) - 1} {
+				if err := os.Truncate(path, int64(length)); err != nil {
+					t.Fatal(err)
+				}
+				reply := s.ask(fmt.Sprintf(`{"id":"2","op":"circuit_prove",%s}`, fields))
+				fault, _ := reply["error"].(map[string]any)
+				message := fmt.Sprint(fault["message"])
+				if fault["kind"] != "invalid_key" || !strings.Contains(message, fmt.Sprintf("has %d bytes, expected %d", length, len(text))) ||
+					!strings.Contains(message, path) {
+					t.Errorf("%s cut to %d bytes of %d: %v", path, length, len(text), reply)
+				}
+				if err := os.WriteFile(path, text, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if got := s.outcome(fmt.Sprintf(`{"id":"3","op":"circuit_prove",%s}`, fields)); got != "ok" {
+			t.Errorf("the files put back: %s", got)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"provery/prover/circuits"
 	"provery/prover/fault"
+	"provery/prover/mapfile"
 	"provery/prover/pace"
 	"provery/prover/statement"
 )
@@ -85,8 +86,10 @@ func (e *Engine) perform(ctx context.Context, r *request, report progress) (resu
 	}
 	err = guarded(func() error {
 		if strings.HasPrefix(r.Op, "circuit_") || strings.HasPrefix(r.Op, "ceremony_") || strings.HasPrefix(r.Op, "srs_") {
-			result, err = e.circuit(r, report, used)
-			return err
+			return mapfile.Guard(func() error {
+				result, err = e.circuit(r, report, used)
+				return err
+			})
 		}
 		var outcomes []Outcome
 		switch r.Op {

@@ -172,6 +172,10 @@ func (s Store) Audit(m *Manifest, names ...string) error {
 		if err != nil {
 			return err
 		}
+		if got.Bytes != m.Files[name].Bytes {
+			return fault.New(fault.InvalidKey, "%s is damaged: it has %d bytes, expected %d; remove its directory and import the SRS again",
+				s.Path(m, name), got.Bytes, m.Files[name].Bytes)
+		}
 		if got != m.Files[name] {
 			return fault.New(fault.InvalidKey, "%s is damaged: its SHA-256 is %s, expected %s; remove its directory and import the SRS again",
 				s.Path(m, name), got.SHA256, m.Files[name].SHA256)

@@ -18,6 +18,7 @@ import (
 	"provery/prover/circuits"
 	"provery/prover/fault"
 	"provery/prover/keys"
+	"provery/prover/mapfile"
 	"provery/prover/pace"
 )
 
@@ -103,9 +104,13 @@ func (o *Order) Prove(c *circuits.Circuit, progress pace.Tell) (*Made, error) {
 	defer p.Stop()
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	p.Begin("load")
-	file, err := vk.prove(&job{store, manifest, witness, o.Threads, p.Begin})
+	var file []byte
+	err = mapfile.Guard(func() (err error) {
+		file, err = vk.prove(&job{store, manifest, witness, o.Threads, p.Begin})
+		return err
+	})
 	var known *fault.Error
-	if err != nil && (!errors.As(err, &known) || known.Kind == fault.Internal) {
+	if err != nil && (!errors.As(err, &known) || known.Kind == fault.Internal || errors.Is(err, mapfile.ErrUnreadable)) {
 		return nil, blame(store, manifest, err)
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"provery/prover/fault"
+	"provery/prover/mapfile"
 )
 
 // version is set by the build with -ldflags "-X main.version=…".
@@ -69,7 +70,7 @@ func run(arguments []string) (code int) {
 			code = report(fault.New(fault.Internal, "%s", fault.Shorten(fmt.Sprintf("panic: %v", r), 300)))
 		}
 	}()
-	err := dispatch(arguments)
+	err := mapfile.Guard(func() error { return dispatch(arguments) })
 	switch {
 	case err == nil:
 		return exitOK
