@@ -133,11 +133,6 @@ class LaneView:
         """What makes two views differ by more than words."""
         return self.open, tuple((line.unit, line.phase, line.waits_for, line.hash) for line in self.lines)
 
-    @property
-    def shape(self) -> tuple[object, ...]:
-        """What makes two views differ by more than words."""
-        return self.open, tuple((line.unit, line.phase, line.waits_for, line.hash) for line in self.lines)
-
 
 LINES = 40
 """Submissions that a view shows."""
