@@ -21,8 +21,10 @@ from provery.core.types import (
     Work,
 )
 
-if TYPE_CHECKING:  # lanes are described in terms of this module
+if TYPE_CHECKING:  # these are described in terms of this module
+    from provery.core.access import Access
     from provery.core.lanes import OpenChain
+    from provery.core.models import ModelProver, ModelRegistry
 
 Progress = Callable[[str, float, float], None]
 """``progress(step, done, total)``: goes into the heartbeat, and so to the UI. Cheap; any thread may call it."""
@@ -539,10 +541,53 @@ class Deps:
     """Opens accounts on L1 chains, for systems that submit through a lane."""
     metrics: object | None = None
     """The process's Prometheus registry, where it shows figures; None where nobody looks."""
+    models: Mapping[str, ModelProver] = field(default_factory=dict)
+    """Provers of models by name; each starts its children at first use."""
+    registry: ModelRegistry | None = None
+    """Models that were added; None where the ledger keeps none."""
+    access: Access | None = None
+    """Keys, limits and the audit trail of HTTP APIs; None where the ledger keeps none."""
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """A unit as somebody who waits for it sees it."""
+
+    status: UnitStatus
+    stage: str = ""
+    """The stage that is worked on, or at which it ended."""
+    step: str = ""
+    """What the prover does now, as far as it says."""
+    done: float = 0.0
+    """Of that step, 0 to 1."""
+    outcome: UnitOutcome | None = None
+    """Where it has ended."""
 
 
 class Starter(Protocol):
     """Starts units, or attaches to them where they run already, and tells how they ended."""
+
+    async def start(self, work: Work) -> UnitState:
+        """Start a unit, or attach to it, and do not wait.
+
+        Raises:
+            TransientError: the engine does not answer.
+        """
+        ...
+
+    async def state(self, unit: Unit, *, wait_s: float = 0.0, live: bool = False) -> UnitState | None:
+        """How a unit stands; None where nobody knows it.
+
+        Args:
+            unit: Whose; only its name counts.
+            wait_s: Return as soon as it has ended, or after so long.
+            live: Ask its workers how far they are; else the ledger is enough.
+        """
+        ...
+
+    async def cancel(self, unit: Unit, reason: str) -> UnitState | None:
+        """End a unit; one that has ended stays as it is."""
+        ...
 
     def run(self, works: Sequence[Work]) -> AsyncIterator[UnitOutcome]:
         """Yield one outcome per unit, in any order, each as soon as it is known.
