@@ -27,6 +27,44 @@ class EngineStarter:
         async for outcome in self.engine.outcomes(works):
             yield outcome
 
+    async def start(self, work: Work) -> UnitState:
+        """See :class:`provery.core.ports.Starter`."""
+        [started] = await self.engine.start([work])
+        if started.outcome is not None:
+            return _ended(started.outcome)
+        return UnitState(UnitStatus.RUNNING)
+
+    async def state(self, unit: Unit, *, wait_s: float = 0.0, live: bool = False) -> UnitState | None:
+        """See :class:`provery.core.ports.Starter`."""
+        address = Address(unit.system, unit.stream, unit.key)
+        if wait_s > 0:
+            try:
+                async with asyncio.timeout(wait_s):
+                    return _ended(await self.engine.wait(address))
+            except TimeoutError:
+                pass  # as it stands
+            except NotFound:
+                pass  # unknown, or between two workflows: the ledger tells
+        row = await self.engine.ledger.unit(unit.system, unit.stream, unit.key)
+        if row is None:
+            return None
+        if row.status.terminal:
+            return _ended(await recorded_outcome(self.engine.ledger, row))
+        if live and (pulse := await self.engine.pulse(address)) is not None:
+            return UnitState(row.status, pulse.stage or row.stage, pulse.step, pulse.done)
+        return UnitState(row.status, row.stage)
+
+    async def cancel(self, unit: Unit, reason: str) -> UnitState | None:
+        """See :class:`provery.core.ports.Starter`."""
+        address = Address(unit.system, unit.stream, unit.key)
+        with suppress(NotFound, InvalidInput):  # unknown, or ended meanwhile: the ledger tells
+            await self.engine.order(UPDATE_CANCEL, address, Order(by="api", reason=reason))
+        return await self.state(unit, wait_s=CANCEL_S)
+
+
+def _ended(outcome: UnitOutcome) -> UnitState:
+    return UnitState(outcome.status, outcome.stage, outcome=outcome)
+
 
 @dataclass(frozen=True)
 class Feed:
