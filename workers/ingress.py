@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fastapi import APIRouter
 
 from provery import registry
-from provery.client import Provery
-from provery.core.errors import ConfigurationError
-from provery.core.ports import Ingress
-from provery.core.types import UnitOutcome, Work, check_name
+from provery.client import Address, NotFound, Provery
+from provery.client.settling import recorded_outcome
+from provery.core.controls import UPDATE_CANCEL, Order
+from provery.core.errors import ConfigurationError, InvalidInput
+from provery.core.ports import Ingress, UnitState
+from provery.core.types import Unit, UnitOutcome, UnitStatus, Work, check_name
 from workers.runtime import Environment
+
+CANCEL_S = 5.0
+"""How long a cancelled unit is waited for: its prover has two seconds to end."""
 
 
 @dataclass(frozen=True)
 class EngineStarter:
-    """The port through which an ingress starts units: batches where the plans allow it."""
+    """The ports through which an ingress starts units: batches where the plans allow it, or one by one."""
 
     engine: Provery
 
@@ -28,14 +34,14 @@ class EngineStarter:
             yield outcome
 
     async def start(self, work: Work) -> UnitState:
-        """See :class:`provery.core.ports.Starter`."""
+        """See :class:`provery.core.ports.Units`."""
         [started] = await self.engine.start([work])
         if started.outcome is not None:
             return _ended(started.outcome)
         return UnitState(UnitStatus.RUNNING)
 
     async def state(self, unit: Unit, *, wait_s: float = 0.0, live: bool = False) -> UnitState | None:
-        """See :class:`provery.core.ports.Starter`."""
+        """See :class:`provery.core.ports.Units`."""
         address = Address(unit.system, unit.stream, unit.key)
         if wait_s > 0:
             try:
@@ -55,7 +61,7 @@ class EngineStarter:
         return UnitState(row.status, row.stage)
 
     async def cancel(self, unit: Unit, reason: str) -> UnitState | None:
-        """See :class:`provery.core.ports.Starter`."""
+        """See :class:`provery.core.ports.Units`."""
         address = Address(unit.system, unit.stream, unit.key)
         with suppress(NotFound, InvalidInput):  # unknown, or ended meanwhile: the ledger tells
             await self.engine.order(UPDATE_CANCEL, address, Order(by="api", reason=reason))

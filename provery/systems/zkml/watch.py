@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from provery.core.errors import ProveryError
-from provery.core.ports import Starter
+from provery.core.ports import Units
 from provery.core.types import UnitStatus
 from provery.systems.zkml.library import Library, Wrong
 from provery.systems.zkml.system import ZkmlSystem
@@ -20,15 +20,15 @@ class ModelWatch:
     Args:
         system: Knows which models are to be added.
         library: Where they lie.
-        starter: Starts the units that add them.
+        units: Starts the units that add them.
         stream: Whose units they are.
         every_s: Seconds between looks.
     """
 
     def __init__(
-        self, system: ZkmlSystem, library: Library, starter: Starter, stream: str, every_s: float
+        self, system: ZkmlSystem, library: Library, units: Units, stream: str, every_s: float
     ) -> None:
-        self._system, self._library, self._starter = system, library, starter
+        self._system, self._library, self._units = system, library, units
         self._stream, self._every_s = stream, every_s
         self._stopping = asyncio.Event()
         self.missing: dict[str, str] = {"models": "the library was not looked at yet"}
@@ -59,10 +59,10 @@ class ModelWatch:
             work = await self._system.wanted(self._stream, found)
             if work is None:
                 continue
-            state = await self._starter.state(work.unit)
+            state = await self._units.state(work.unit)
             if state is None or not state.status.terminal or state.status is UnitStatus.DONE:
                 # Done and not on the list: the list was lost, and starting the unit makes it anew.
-                state = await self._starter.start(work)
+                state = await self._units.start(work)
             reason = state.outcome.reason if state.outcome is not None else ""
             missing[found.name] = f"{state.status.value} {state.stage} {reason}".strip()
         return missing
