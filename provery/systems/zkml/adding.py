@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from provery.systems.zkml.prepare import prepare
-
 from provery.core.errors import ConfigurationError, InvalidInput, ProofRejected
 from provery.core.models import PROOF, ModelFiles, ModelProver, ModelVersion
 from provery.core.ports import Proof, StageContext, StageOutput
 from provery.core.proving import input_named, keep, short
 from provery.systems.zkml import hashes
+from provery.systems.zkml.prepare import prepare
 from provery.systems.zkml.proving import check_shown, quantised
 from provery.systems.zkml.shop import Shop
 from provery.systems.zkml.units import Addition, addition

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from provery.systems.zkml.graph import Graph
-from provery.systems.zkml.graph import read as read_graph
-
 from provery.core.errors import ConfigurationError, InvalidInput
 from provery.core.models import ModelProver, ModelRegistry, ModelVersion
 from provery.core.ports import ArtifactStore, Deps
 from provery.systems.zkml.files import Kept
+from provery.systems.zkml.graph import Graph
+from provery.systems.zkml.graph import read as read_graph
 from provery.systems.zkml.settings import ZkmlSettings
 from provery.systems.zkml.slots import Slots
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 from provery.core.errors import ConfigurationError, InvalidInput, ProveryError
 from provery.core.ports import Deps, StageContext, StageOutput
@@ -15,7 +17,7 @@ from provery.systems.zkml.model import SYSTEM
 from provery.systems.zkml.plan import model_plan
 from provery.systems.zkml.settings import ZkmlSettings
 from provery.systems.zkml.shop import Shop
-from provery.systems.zkml.units import check_model_name, model_unit, read_numbers
+from provery.systems.zkml.units import check_model_name, model_unit, read_numbers, read_settings
 
 _Work = Callable[[Shop, StageContext], Awaitable[StageOutput]]
 _STAGES: dict[str, dict[str, _Work]] = {
@@ -104,6 +106,35 @@ def library_of(deps: Deps, settings: ZkmlSettings) -> Library:
     """The library that the settings name."""
     place = open_place(settings.models_url(deps.home))
     return Library(place, deps.artifacts, settings.defaults(), settings.model_max_mb << 20)
+
+
+async def addition_of(
+    stream: str,
+    deps: Deps,
+    name: str,
+    onnx: Path,
+    settings: Mapping[str, Json],
+    calibration: Path | None,
+) -> Work:
+    """The unit that adds a model's file under a name.
+
+    Raises:
+        InvalidInput: a name, a setting or a file that cannot be.
+    """
+    ours = ZkmlSettings.load(deps.env)
+    check_model_name(name)
+    wanted = read_settings({**ours.defaults().document(), **settings})
+    size = (await asyncio.to_thread(onnx.stat)).st_size
+    limit = ours.model_max_mb << 20
+    if size > limit:
+        raise InvalidInput("the model is too large", value=f"{size} bytes", expected=f"at most {limit}")
+    kept = await deps.artifacts.put_file(onnx, name="model.onnx")
+    rows = (
+        await deps.artifacts.put_file(calibration, name="calibration.json")
+        if calibration is not None
+        else None
+    )
+    return Work(model_unit(stream, name, kept, wanted, rows), model_plan(ours, wanted))
 
 
 async def work_for(stream: str, request: dict[str, Json], deps: Deps) -> Work:
