@@ -24,7 +24,14 @@ MODELS = {
     ),
     "diabetes-regressor": (
         load_diabetes,
-        MLPRegressor(hidden_layer_sizes=(16, 8), activation="logistic", max_iter=5_000, random_state=1),
+        MLPRegressor(
+            hidden_layer_sizes=(16, 8),
+            activation="logistic",
+            solver="lbfgs",
+            alpha=1.0,
+            max_iter=500,
+            random_state=1,
+        ),
     ),
 }
 
