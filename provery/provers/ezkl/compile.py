@@ -117,11 +117,12 @@ def compile_model(order: Order, tell: Callable[[str], None]) -> dict[str, str]:
     prefix: list[float] = []
     with TemporaryDirectory(prefix="compile-", dir=into) as folder:
         work = Path(folder)
-        path = order.model
+        path = work / "model.onnx"
+        proto = model.proto
         if order.visibility is Visibility.COMMITMENT:
-            path = work / "salted.onnx"
-            onnx.save(onnx_model.salted(model), path)
+            proto = onnx_model.salted(model)
             prefix = [0.0] * onnx_model.SALT_LIMBS
+        onnx.save(proto, path)
         given = [[*prefix, *row] for row in rows]
         tell("calibration")
         chosen, error = _calibrate(path, given, model.infer(rows), order, work)

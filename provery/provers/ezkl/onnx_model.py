@@ -47,7 +47,10 @@ class Model:
 
 
 def load(path: Path) -> Model:
-    """Read a model.
+    """Read a model, and bring it into a form that ezkl reads.
+
+    The output is the file's first one of floats, as it is where names were given to its columns (ZipMap): labels, which
+    classifiers put first, are passed over.
 
     Raises:
         Refused: it is damaged, or has another kind of inputs or outputs.
@@ -56,15 +59,66 @@ def load(path: Path) -> Model:
         proto = onnx.load(path)
     except Exception as error:
         raise Refused("invalid_input", f"not an ONNX model: {type(error).__name__}") from None
-    given, made = _inputs(proto), list(proto.graph.output)
-    if len(given) != 1 or len(made) != 1:
-        raise Refused(
-            "unsupported", f"the model has {len(given)} inputs and {len(made)} outputs, expected one of each"
+    given = _inputs(proto)
+    if len(given) != 1 or given[0].type.tensor_type.elem_type != TensorProto.FLOAT:
+        raise Refused("unsupported", f"the model has {len(given)} inputs, expected one, of 32-bit floats")
+    _keep_one_output(proto)
+    for dimension in given[0].type.tensor_type.shape.dim:
+        if dimension.dim_value <= 0:
+            dimension.dim_value = 1  # one inference at a time
+    _replace_scalers(proto)
+    return Model(proto, tuple(d.dim_value for d in given[0].type.tensor_type.shape.dim))
+
+
+def _keep_one_output(proto: onnx.ModelProto) -> None:
+    graph = proto.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    for output in graph.output:
+        maker = makers.get(output.name)
+        if output.type.tensor_type.elem_type == TensorProto.FLOAT:
+            kept = output.name
+        elif maker is not None and maker.op_type == "ZipMap":
+            kept = maker.input[0]
+        else:
+            continue
+        break
+    else:
+        raise Refused("unsupported", "no output of the model is a tensor of 32-bit floats")
+    needed, names = [], {kept}
+    for node in reversed(graph.node):
+        if names.intersection(node.output):
+            needed.append(node)
+            names.update(node.input)
+    value = next((one for one in graph.output if one.name == kept), None)
+    value = value or helper.make_tensor_value_info(kept, TensorProto.FLOAT, None)
+    _replace_nodes(graph, needed[::-1])
+    value = onnx.ValueInfoProto.FromString(value.SerializeToString())
+    del graph.output[:]
+    graph.output.append(value)
+
+
+def _replace_nodes(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _replace_scalers(proto: onnx.ModelProto) -> None:
+    """Scaler, which scikit-learn's exporter writes, as the subtraction and the multiplication that it is."""
+    nodes: list[onnx.NodeProto] = []
+    for number, node in enumerate(proto.graph.node):
+        if node.op_type != "Scaler":
+            nodes.append(node)
+            continue
+        values = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        names = [f"provery_scaler_{number}_{part}" for part in ("offset", "scale", "centred")]
+        proto.graph.initializer.extend(
+            numpy_helper.from_array(np.array(values[part], dtype=np.float32), name)
+            for part, name in zip(("offset", "scale"), names, strict=False)
         )
-    kind = given[0].type.tensor_type
-    if kind.elem_type != TensorProto.FLOAT:
-        raise Refused("unsupported", "the model's input is not of 32-bit floats")
-    return Model(proto, tuple(d.dim_value if d.dim_value > 0 else 1 for d in kind.shape.dim))
+        nodes.append(helper.make_node("Sub", [node.input[0], names[0]], [names[2]]))
+        nodes.append(helper.make_node("Mul", [names[2], names[1]], [node.output[0]]))
+    _replace_nodes(proto.graph, nodes)
 
 
 def salted(model: Model) -> onnx.ModelProto:
@@ -95,9 +149,8 @@ def salted(model: Model) -> onnx.ModelProto:
     graph.initializer.extend(
         numpy_helper.from_array(np.array(v, dtype=np.int64), k) for k, v in constants.items()
     )
-    nodes = [cut, helper.make_node("Reshape", ["provery_cut", "provery_shape"], [name]), *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    shaped = helper.make_node("Reshape", ["provery_cut", "provery_shape"], [name])
+    _replace_nodes(graph, [cut, shaped, *graph.node])
     return proto
 
 
