@@ -30,9 +30,9 @@ type inputs struct {
 // were made of, are for the record.
 func (g *Graph) parseInputs(text []byte) (*inputs, error) {
 	var doc struct {
-		Values    []json.Number `json:"values"`
-		Quantised []json.Number `json:"quantised"`
-		Salt      *string       `json:"salt"`
+		Values    []float64 `json:"values"`
+		Quantised []int64   `json:"quantised"`
+		Salt      string    `json:"salt"`
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -48,25 +48,17 @@ func (g *Graph) parseInputs(text []byte) (*inputs, error) {
 	if len(doc.Quantised) != g.Inputs() {
 		return nil, fault.New(fault.InvalidInput, "%d quantised inputs, the model takes %d", len(doc.Quantised), g.Inputs())
 	}
-	out, end := &inputs{}, power(g.InputBits)
-	for i, number := range doc.Quantised {
-		q, ok := new(big.Int), len(number) <= 40
-		if ok {
-			_, ok = q.SetString(string(number), 10)
+	out, end := &inputs{}, int64(1)<<g.InputBits
+	for i, q := range doc.Quantised {
+		if q <= -end || q >= end {
+			return nil, fault.New(fault.InvalidInput, "quantised input %d is %d, expected less than 2^%d in magnitude", i, q, g.InputBits)
 		}
-		if !ok || q.CmpAbs(end) >= 0 {
-			return nil, fault.New(fault.InvalidInput, "quantised input %d is %s, expected an integer below 2^%d in magnitude", i, fault.Shorten(string(number), 40), g.InputBits)
-		}
-		out.quantised = append(out.quantised, q)
+		out.quantised = append(out.quantised, integer(q))
 	}
 	return out, out.readSalt(g, doc.Salt)
 }
 
-func (in *inputs) readSalt(g *Graph, given *string) error {
-	salt := ""
-	if given != nil {
-		salt = *given
-	}
+func (in *inputs) readSalt(g *Graph, salt string) error {
 	if g.Visibility != Committed {
 		if salt != "" {
 			return fault.New(fault.InvalidInput, "there is a salt, the model's inputs are %s", g.Visibility)
