@@ -28,6 +28,7 @@ from provery.cli import (
     schedules,
     storage,
     units,
+    zkml,
 )
 from provery.cli.failures import error_object, exit_code, usage_object
 from provery.cli.output import emit, say
@@ -121,3 +122,4 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(lanes.app, name="lane")
 app.add_typer(storage.ledger, name="ledger")
 app.add_typer(storage.artifacts, name="artifacts")
+app.add_typer(zkml.app, name="zkml")
