@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -105,6 +105,19 @@ class Feed:
         finally:
             stopping.cancel()
             await self.ingress.close()
+
+
+def port(stream_id: str, env: Mapping[str, str]) -> int:
+    """Where the process listens: where the clients of its ingress expect it, else ``METRICS_PORT``, else anywhere.
+
+    Args:
+        stream_id: ``<system>/<stream>`` of the ingress; empty for none.
+        env: The process environment.
+    """
+    system, _, stream = stream_id.partition("/")
+    expected = getattr(registry.load(system, env), "api_port", None) if system else None
+    found = expected(stream, env) if expected is not None else None
+    return int(found if found is not None else env.get("METRICS_PORT") or 0)
 
 
 async def build(environment: Environment, stream_id: str) -> Feed:

@@ -64,3 +64,10 @@ async def build_ingress(
     from provery.systems.zkml.ingress import from_deps
 
     return from_deps(deps, stream, starter, metrics)
+
+
+def api_port(stream: str, env: Mapping[str, str]) -> int | None:
+    """Where the API's clients expect it: ``PORT``, or the upstream service's 3001 where nothing says otherwise."""
+    from provery.systems.zkml.settings import port
+
+    return port(env)

@@ -15,6 +15,7 @@ from provery.core.errors import ConfigurationError
 from provery.core.models import ModelSettings, Visibility
 from provery.core.queues import CPU, CPU_LARGE, GPU
 
+PORT = 3001
 PREFIX = "PROVERY_ZKML_"
 UPSTREAM = {"models_dir": "MODELS_DIR", "max_concurrent_proofs": "MAX_CONCURRENT_PROOFS"}
 """Field → the upstream service's name of it."""
@@ -89,3 +90,17 @@ class ZkmlSettings(BaseModel):
         """Where models are, as an address."""
         place = self.models_dir or str(home / "models")
         return place if "://" in place else Path(place).resolve().as_uri()
+
+
+def port(env: Mapping[str, str]) -> int | None:
+    """Where the API listens; None where ``METRICS_PORT`` says it.
+
+    Raises:
+        ConfigurationError: ``PORT`` is no port.
+    """
+    text = env.get("PORT", "").strip()
+    if not text:
+        return None if env.get("METRICS_PORT") else PORT
+    if not (text.isascii() and text.isdigit() and int(text) < 2**16):
+        raise ConfigurationError("PORT is not a port", value=text, expected="0 to 65535")
+    return int(text)
