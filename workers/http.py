@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 HEAD_S = 20.0
 """Seconds from a connection's first byte, or its making, to the end of a request's head."""
@@ -18,6 +18,7 @@ class PatientProtocol(H11Protocol):
     """uvicorn's protocol waits for ever for the head of a connection's first request, and of one that drips."""
 
     _head: asyncio.TimerHandle | None = None
+    cycle: RequestResponseCycle | None  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
@@ -27,7 +28,7 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; a head that they complete ends the wait, one that they begin starts it."""
         super().data_received(data)
-        if self.cycle and not self.cycle.response_complete:
+        if self.cycle is not None and not self.cycle.response_complete:
             self._head_is_there()
         elif self._head is None and self.timeout_keep_alive_task is None:
             self._await_head()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,23 +12,9 @@ from provery.core.errors import ArtifactCorrupt
 from provery.core.models import ModelVersion
 from provery.core.types import Json, canonical_json
 from provery.systems.zkml.model import Answer
+from provery.systems.zkml.spec import decision
 
 DEFAULT_TAG = "inference"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What an inference means, by the upstream document's rules."""
-
-    output: int
-    """Index of the largest output."""
-    decision: str
-    """``approve`` or ``reject``."""
-    confidence: int
-    """Of the largest output, percent."""
-
-
-Decide = Callable[[Sequence[float]], Verdict]
 
 
 @dataclass(frozen=True)
@@ -73,14 +59,13 @@ class Finished:
 
 
 def proved(
-    finished: Finished, id: str, decide: Decide, *, tag: str, now_ms: int, elapsed_ms: int, cached: bool
+    finished: Finished, id: str, *, tag: str, now_ms: int, elapsed_ms: int, cached: bool
 ) -> dict[str, Json]:
     """The answer of /prove.
 
     Args:
         finished: What is told.
         id: Digest of the request.
-        decide: The document's rules.
         tag: Of the request.
         now_ms: Since 1970.
         elapsed_ms: What the request took.
@@ -92,18 +77,18 @@ def proved(
         "id": id,
         "cached": cached,
         "proof": _proof(answer, tag, now_ms),
-        "inference": _inference(answer, decide),
+        "inference": _inference(answer),
         "generation_time_ms": elapsed_ms,
         **({"attestation": finished.attested} if finished.attested else {}),
     }
 
 
-def result(finished: Finished, decide: Decide) -> dict[str, Json]:
+def result(finished: Finished) -> dict[str, Json]:
     """A finished proof in the answers of ``/v1/proofs``: the same parts, and the inputs it is of."""
     answer = finished.answer
     return {
         "proof": _proof(answer, DEFAULT_TAG, answer.created_at_ms),
-        "inference": _inference(answer, decide),
+        "inference": _inference(answer),
         "inputs": list(answer.inputs),
         "quantised_inputs": list(answer.quantised),
         **({"attestation": finished.attested} if finished.attested else {}),
@@ -138,13 +123,14 @@ def _proof(answer: Answer, tag: str, now_ms: int) -> dict[str, Json]:
     }
 
 
-def _inference(answer: Answer, decide: Decide) -> dict[str, Json]:
-    verdict = decide(answer.raw_output)
+def _inference(answer: Answer) -> dict[str, Json]:
+    verdict = decision(answer.raw_output)
     return {
         "output": verdict.output,
         "raw_output": list(answer.raw_output),
         "decision": verdict.decision,
         "confidence": verdict.confidence,
+        "risk": verdict.risk,
         "raw_quantised": list(answer.raw_quantised),
     }
 

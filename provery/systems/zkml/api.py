@@ -80,14 +80,14 @@ class Parts:
         """
         finished = await self.cache.get(digest)
         if finished is not None:
-            return standing(digest, None, finished, self.backend.decide)
+            return standing(digest, None, finished)
         state = await self.proofs.state(digest, live=True)
         if state is None:
             if self.proofs.flights.of(digest) is None:
                 return None
-            return {**standing(digest, None, None, self.backend.decide), "status": "running"}
+            return {**standing(digest, None, None), "status": "running"}
         finished = await self.proofs.finished(digest) if state.status.terminal else None
-        return standing(digest, state, finished, self.backend.decide)
+        return standing(digest, state, finished)
 
     async def told(self, digest: str) -> dict[str, Json] | None:
         """The document of a proof that has ended; None for one that has not.
@@ -98,7 +98,7 @@ class Parts:
         state = await self.proofs.state(digest)
         if state is None or not state.status.terminal:
             return None
-        return standing(digest, state, await self.proofs.finished(digest), self.backend.decide)
+        return standing(digest, state, await self.proofs.finished(digest))
 
     async def until_stopping(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for something, unless this replica stops: a client asks again, and another answers."""

@@ -10,6 +10,7 @@ from fastapi import Request
 
 from provery.core.access import Asked
 from provery.core.types import digest_json
+from provery.systems.zkml import hashes
 from provery.systems.zkml.bodies import tensor
 from provery.systems.zkml.callers import Caller
 from provery.systems.zkml.problems import ApiError
@@ -47,7 +48,7 @@ class Asking:
         values = tensor(inputs, version.input_shape, self._parts.settings.max_values)
         digest = self._parts.backend.digest(version, values, attest)
         trail.digests["request"] = digest
-        trail.digests["input_hash"] = self._parts.backend.input_hash(values)
+        trail.digests["input_hash"] = hashes.input_hash(values)
         return Wanted(version.model, version.version, digest, values, attest)
 
     async def begin(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from provery.systems.zkml.problems import ApiError, shown
 
 HASH = r"^0x[0-9a-fA-F]{64}$"
 Body = TypeVar("Body", bound=BaseModel)
-_NUMBERS = {
+_NUMBERS: dict[str, JsonValue] = {
     "type": "array",
     "items": {"type": "number"},
     "description": "flat in row-major order, or nested as the shape",
@@ -47,7 +47,7 @@ class VerifyBody(_Lenient):
     model_hash: str | None = None
     model_id: str | None = None
     input_hash: str | None = None
-    expected_output: Any = Field(None, json_schema_extra={"type": "array", "items": {"type": "number"}})
+    expected_output: Any = Field(None, json_schema_extra=_NUMBERS)
     program_io: str | None = None
     """As /prove gave it: the proof's public values."""
 

@@ -10,7 +10,6 @@ from provery.core.access import Access
 from provery.core.models import ModelRegistry, ModelVersion, Shown
 from provery.core.ports import Ledger, Units
 from provery.core.types import UnitOutcome, Work
-from provery.systems.zkml.answers import Decide
 from provery.systems.zkml.model import Answer
 
 
@@ -50,8 +49,5 @@ class Backend:
     """The verified inference of a unit that is done."""
     check: Callable[[ModelVersion, bytes, str], Awaitable[Shown]]
     """Verify a proof with its ``instance.json``; raises ``ProofRejected``."""
-    decide: Decide
-    input_hash: Callable[[Sequence[float]], str]
-    proof_hash: Callable[[bytes], str]
     missing: Callable[[], Mapping[str, str]]
     """Configured models that cannot be asked for yet, with the reason."""

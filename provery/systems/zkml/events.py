@@ -100,7 +100,7 @@ class Events:
         finished = await self._parts.proofs.finished(digest)
         if state is None and finished is None:
             return None
-        return standing(digest, state, finished, self._parts.backend.decide)
+        return standing(digest, state, finished)
 
     async def _pause(self, digest: str) -> None:
         flight = self._parts.proofs.flights.of(digest)

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from provery import __version__
 from provery.core.access import PROVE, READ, VERIFY
 from provery.core.types import Json, UnitStatus
+from provery.systems.zkml import hashes
 from provery.systems.zkml.answers import Finished, described, proved
 from provery.systems.zkml.asks import ProveBody, VerifyBody, read, schema
 from provery.systems.zkml.bodies import read_json
@@ -97,7 +98,6 @@ def add_documented(router: APIRouter, parts: Parts) -> None:
             proved(
                 finished,
                 digest,
-                parts.backend.decide,
                 tag=body.tag,
                 now_ms=int(time.time() * 1000),
                 elapsed_ms=elapsed_ms(request),
@@ -114,7 +114,7 @@ def add_documented(router: APIRouter, parts: Parts) -> None:
         await parts.callers.of(request, VERIFY)
         said = await read_json(request, parts.settings.max_values)
         claim = claim_of(read(VerifyBody, said), parts.settings.max_values)
-        trail.digests["proof_hash"] = parts.backend.proof_hash(claim.proof)
+        trail.digests["proof_hash"] = hashes.proof_hash(claim.proof)
         if claim.model_hash:
             trail.digests["model_hash"] = claim.model_hash
         checked = await parts.verifying.check(claim)

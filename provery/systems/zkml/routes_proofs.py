@@ -64,7 +64,7 @@ def add_proofs(router: APIRouter, parts: Parts) -> None:
             note_answer(request, begun.finished, cached=True)
         else:
             trail.outcome = "accepted"
-        told = standing(digest, None, begun.finished, parts.backend.decide)
+        told = standing(digest, None, begun.finished)
         if begun.finished is None:
             told["status"] = "running"
         return JSONResponse(told, 202, headers={"location": f"/v1/proofs/{digest}"})

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from provery.core.ports import UnitState
 from provery.core.types import Json, UnitStatus
-from provery.systems.zkml.answers import Decide, Finished, result
+from provery.systems.zkml.answers import Finished, result
 from provery.systems.zkml.proofs import failure
 
 STAGES = ("witness", "prove", "verify", "submit")
 
 
-def standing(
-    digest: str, state: UnitState | None, finished: Finished | None, decide: Decide
-) -> dict[str, Json]:
+def standing(digest: str, state: UnitState | None, finished: Finished | None) -> dict[str, Json]:
     """The document of a proof.
 
     Args:
         digest: Its id.
         state: Of its unit; None where only its answer is at hand.
         finished: Its answer, where there is one.
-        decide: The upstream document's rules.
     """
     told: dict[str, Json] = {
         "id": digest,
@@ -35,7 +32,7 @@ def standing(
             **told,
             "success": True,
             "model_id": finished.answer.model,
-            "result": result(finished, decide),
+            "result": result(finished),
         }
     if state is None:
         return told

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from provery.core.errors import ArtifactError, InvalidInput, ProofRejected, ProveryError, TransientError
 from provery.core.models import ModelVersion, Shown
 from provery.core.redact import redact
+from provery.systems.zkml import hashes
 from provery.systems.zkml.answers import Finished
 from provery.systems.zkml.asks import VerifyBody, from_hex, hash_of
 from provery.systems.zkml.backend import Backend
@@ -169,7 +170,7 @@ class Verifying:
     async def _known(self, claim: Claim) -> list[Finished]:
         """What was proved here and may be what is claimed: by the proof's own hash, else by model and inputs."""
         requests = self._backend.access.requests
-        digests = await requests.find(proof_hash=self._backend.proof_hash(claim.proof))
+        digests = await requests.find(proof_hash=hashes.proof_hash(claim.proof))
         if not digests and claim.model_hash and claim.input_hash:
             digests = await requests.find(model_hash=claim.model_hash, input_hash=claim.input_hash)
         found = [await self._proofs.finished(digest) for digest in digests[:2]]
@@ -201,4 +202,4 @@ class Verifying:
         if not found.inputs:
             return False
         exact = [value / 2**found.output_scale for value in found.inputs]
-        return self._backend.input_hash(exact) == claim.input_hash
+        return hashes.input_hash(exact) == claim.input_hash
