@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,9 @@ from provery.core.errors import InvalidInput, LedgerUnavailable, ProofRejected
 from provery.core.models import ModelSettings, ModelVersion, Shown, Visibility
 from provery.core.ports import UnitState
 from provery.core.types import Plan, Stage, StagePlan, Unit, UnitOutcome, UnitStatus, Work
+from provery.stores.database import Database
 from provery.stores.ledger import SqlLedger, open_ledger
+from provery.stores.schema import ensure
 from provery.systems.zkml import hashes
 from provery.systems.zkml.api import ZkmlApi
 from provery.systems.zkml.backend import Backend
@@ -220,11 +224,29 @@ class Served:
         return self.registry.get_sample_value(name, labels) or 0.0
 
 
+@cache
+def _migrated() -> bytes:
+    """An empty ledger: making its tables takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.db"
+        database = Database(f"sqlite:///{path}")
+        ensure(database, f"sqlite:///{path}", upgrade=True)
+        database.close_now()
+        return path.read_bytes()
+
+
+def new_ledger(folder: Path) -> SqlLedger:
+    """A ledger of a test's own."""
+    path = folder / "ledger.db"
+    path.write_bytes(_migrated())
+    return open_ledger(f"sqlite:///{path}")
+
+
 @asynccontextmanager
 async def served(folder: Path, ledger: SqlLedger | None = None, **settings: Any) -> AsyncIterator[Served]:
     """An API with the documented model, and as many proofs a minute as a test likes."""
     settings = {"anonymous_per_minute": 100_000.0, **settings}
-    opened = ledger or open_ledger(f"sqlite:///{folder / 'ledger.db'}")
+    opened = ledger or new_ledger(folder)
     engine, missing, registry = Engine(opened), dict[str, str](), CollectorRegistry()
     if await opened.models.get(MODEL) is None:
         await opened.models.add(version_of_spending())

@@ -20,6 +20,8 @@ DIGITS = 400
 LARGE = 64 * 1024
 """Bytes; a larger body is parsed in a thread, so that others are served meanwhile."""
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""May be half of a surrogate pair, which is no character and no text of ours can hold."""
 _BRACKETS = b"[]{}"
 _OTHERS = bytes(set(range(256)) - set(_BRACKETS))
 _JSON_TYPE = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json")
@@ -87,6 +89,11 @@ def parse_object(body: bytes) -> dict[str, Any]:
         ) from None
     except RecursionError:
         raise ApiError("too_deep", f"the body is nested deeper than {DEPTH}") from None
+    if _HALF.search(body):
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ApiError("invalid_json", "a text holds half of a surrogate pair") from None
     if not isinstance(found, dict):
         raise ApiError("invalid_request", f"the body is {_kind(found)}; expected an object")
     return found
