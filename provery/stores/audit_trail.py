@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
@@ -13,26 +12,20 @@ from provery.core.audit_chain import Chain, admit, line_of, next_row, row_of, ro
 from provery.core.errors import ConfigurationError, InvalidInput
 from provery.stores.access_tables import AUDIT_HEAD, AUDIT_TRAIL
 from provery.stores.database import Database
+from provery.stores.grouped import Grouped
 
-GROUP = 256
-"""Rows of one transaction at most."""
 PAGE = 1_000
 """Rows read at once."""
 _T, _H = AUDIT_TRAIL.c, AUDIT_HEAD.c
 _HEAD = _H.name == "audit"
-_Waiting = tuple[AuditEntry, "asyncio.Future[AuditRow]"]
 
 
 class SqlAudit:
-    """See :class:`provery.core.access.Audit`.
-
-    What comes while a transaction runs waits for the next one, and shares it.
-    """
+    """See :class:`provery.core.access.Audit`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[_Waiting] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._append = Grouped(self._commit)
 
     async def append(self, entry: AuditEntry) -> AuditRow:
         """Record; returns once it is committed. A caller that is cancelled leaves its row to be written.
@@ -41,29 +34,9 @@ class SqlAudit:
             LedgerUnavailable: the database stayed away; the row may or may not be there.
             ConfigurationError: the trail is damaged where it ends: nothing can follow.
         """
-        written: asyncio.Future[AuditRow] = asyncio.get_running_loop().create_future()
-        self._waiting.append((admit(entry), written))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
-        return await written
+        return await self._append(admit(entry))
 
-    async def _write(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-            try:
-                rows = await self._commit([entry for entry, _ in group])
-            except BaseException as error:
-                for _, written in group:
-                    if not written.done():
-                        written.set_exception(error)
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                for row, (_, written) in zip(rows, group, strict=True):
-                    if not written.done():  # else its caller is gone
-                        written.set_result(row)
-
-    async def _commit(self, entries: list[AuditEntry]) -> list[AuditRow]:
+    async def _commit(self, entries: Sequence[AuditEntry]) -> list[AuditRow]:
         tried: list[list[AuditRow]] = []
 
         def work(connection: Connection) -> list[AuditRow]:
@@ -135,8 +108,7 @@ class SqlAudit:
 
     async def close(self) -> None:
         """Let what was given be written."""
-        if self._writer is not None:
-            await asyncio.wait([self._writer])
+        await self._append.close()
 
     async def _end(self) -> tuple[int, str, int]:
         """Number and hash of the head, and the number of the last row, as of one moment."""

@@ -57,9 +57,10 @@ class SqlLedger:
         self.lanes = SqlLanes(database)
         self.models = SqlModels(database)
         self.audit_trail = SqlAudit(database)
+        self._buckets = SqlBuckets(database)
         self.access = Access(
             keys=SqlApiKeys(database),
-            buckets=SqlBuckets(database),
+            buckets=self._buckets,
             audit=self.audit_trail,
             deliveries=SqlDeliveries(database),
             idempotency=SqlIdempotency(database),
@@ -200,5 +201,6 @@ class SqlLedger:
 
     async def close(self) -> None:
         """Let running transactions end, then release connections and threads."""
+        await self._buckets.close()
         await self.audit_trail.close()
         await self._database.close()

@@ -23,14 +23,16 @@ def put_if_absent(table: Table, dialect: str) -> ReturningInsert[Any]:
     return sqlite.insert(table).on_conflict_do_nothing().returning(key)
 
 
-CLOCK = cast(func.extract("epoch", func.clock_timestamp()), Double)
-"""Postgres' time at this moment, not at the transaction's start."""
+_CLOCK = select(cast(func.extract("epoch", func.clock_timestamp()), Double))
 
 
 def clock(connection: Connection) -> float:
-    """The one time that all processes share: the server's; for SQLite, whose file is on this machine, the machine's."""
+    """The time now (not at the transaction's start) by the clock that all processes share.
+
+    That is the server's; for SQLite, whose file is on this machine, the machine's.
+    """
     if connection.dialect.name == "postgresql":
-        return float(connection.execute(select(CLOCK)).scalar_one())
+        return float(connection.execute(_CLOCK).scalar_one())
     return time.time()
 
 

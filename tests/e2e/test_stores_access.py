@@ -205,7 +205,7 @@ async def test_tokens_come_back_up_to_the_burst(ledger: SqlLedger) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"bucket": ""}, {"bucket": "x" * 201}, {"per_minute": 0.0}, {"per_minute": math.nan}, {"cost": 6.0},
+        {"bucket": ""}, {"bucket": "x" * 201}, {"bucket": "a\x00"}, {"bucket": "\ud800"}, {"per_minute": 0.0}, {"per_minute": math.nan}, {"cost": 6.0},
         {"cost": -1.0}, {"cost": math.nan}, {"burst": math.inf}, {"burst": math.nan}, {"burst": 0.5},
     ],
 )  # fmt: skip
@@ -231,6 +231,51 @@ async def test_several_processes_never_take_one_token_twice(url: str, ledger: Sq
     told = await children(TAKER, url, 3)
     by_bucket = zip(*([int(n) for n in text.split()] for text in told), strict=True)
     assert [sum(counts) for counts in by_bucket] == [40, 40, 40]
+
+
+HAMMER = """
+    import asyncio, time
+    async def main(ledger, who):
+        async def one(n):
+            got = 0
+            while time.time() < started + 2.0:
+                got += (await ledger.access.buckets.take("b", per_minute=6000, burst=20)).allowed
+            return got
+        started = time.time()
+        done = await asyncio.gather(*(one(n) for n in range(4)))
+        print(sum(done), started, time.time())
+"""
+
+
+async def test_several_processes_take_what_the_time_refills(url: str, ledger: SqlLedger) -> None:
+    told = [[float(word) for word in text.split()] for text in await children(HAMMER, url, 3)]
+    got = sum(count for count, _, _ in told)
+    lasted = max(ended for _, _, ended in told) - min(started for _, started, _ in told)
+    assert 0.9 * (20 + 100 * 2.0) <= got <= 20 + 100 * lasted + 0.1
+
+
+async def test_groups_of_new_and_known_buckets_do_not_block_each_other(
+    ledger: SqlLedger, replica: SqlLedger
+) -> None:
+    async def both(who: SqlLedger, numbers: list[int]) -> list[bool]:
+        takes = (who.access.buckets.take(f"b{n}", per_minute=1e-6, burst=1) for n in numbers)
+        return [taken.allowed for taken in await asyncio.gather(*takes)]
+
+    started = time.monotonic()
+    for round_ in range(10):
+        numbers = list(range(20 * round_, 20 * round_ + 40))
+        here, there = await asyncio.gather(both(ledger, numbers), both(replica, numbers[::-1]))
+        new = numbers if round_ == 0 else numbers[20:]
+        one_each = [a + b for a, b in zip(here, there[::-1], strict=True)]
+        assert one_each == [int(n in new) for n in numbers]
+    assert time.monotonic() - started < 8, "no deadlock had to be found"
+
+
+async def test_one_bucket_in_one_group_is_taken_in_order(ledger: SqlLedger) -> None:
+    asked = (ledger.access.buckets.take("b", per_minute=1e-6, burst=5) for _ in range(8))
+    taken = await asyncio.gather(*asked)
+    assert [t.allowed for t in taken] == [True] * 5 + [False] * 3
+    assert [round(t.remaining) for t in taken] == [4, 3, 2, 1, 0, 0, 0, 0]
 
 
 async def test_time_is_the_databases(url: str, ledger: SqlLedger, replica: SqlLedger) -> None:

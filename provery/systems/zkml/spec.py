@@ -43,6 +43,11 @@ PADDING = -1
 # ------------------------------------------------------------ numbers
 
 
+def size(shape: Sequence[int]) -> int:
+    """How many numbers a tensor of a shape has."""
+    return math.prod(shape)
+
+
 def quantise(value: float, scale: int) -> int:
     """⌊value·2^scale + 1/2⌋ of the exact value of a finite double."""
     numerator, denominator = value.as_integer_ratio()
