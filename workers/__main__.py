@@ -82,7 +82,8 @@ async def main(options: argparse.Namespace) -> None:
         environment = building.result()
         held.push_async_callback(environment.close)
         feed = await ingress.build(environment, options.ingress) if options.ingress else None
-        health.attach(environment.metrics, environment.sdk_metrics, feed.routers if feed else ())
+        routers, serving = (feed.routers, feed.serving) if feed else ([], None)
+        health.attach(environment.metrics, environment.sdk_metrics, routers, serving)
         state.environment, state.feed = environment, feed
         await work(environment, feed, specs, stop, health.port)
 

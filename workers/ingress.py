@@ -15,6 +15,7 @@ from provery.client.settling import recorded_outcome
 from provery.core.controls import UPDATE_CANCEL, Order
 from provery.core.errors import ConfigurationError, InvalidInput
 from provery.core.ports import Ingress, UnitState
+from provery.core.serving import Serving
 from provery.core.types import Unit, UnitOutcome, UnitStatus, Work, check_name
 from workers.runtime import Environment
 
@@ -82,6 +83,12 @@ class Feed:
     def routers(self) -> list[APIRouter]:
         """The system's HTTP API, if it has one."""
         return [self.ingress.routes] if isinstance(self.ingress.routes, APIRouter) else []
+
+    @property
+    def serving(self) -> Serving | None:
+        """What the API asks of the server, if it asks anything."""
+        found = getattr(self.ingress, "serving", None)
+        return found if isinstance(found, Serving) else None
 
     async def waiting(self) -> str:
         """Why it is not ready."""

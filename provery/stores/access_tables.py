@@ -124,6 +124,36 @@ class IdempotencyRecord(LedgerModel, table=True):
     expires_at: float = Field(sa_type=Double)
 
 
+class RequestRecord(LedgerModel, table=True):
+    """Somebody asked for a proof, and has not withdrawn."""
+
+    __tablename__ = "requests"
+    __table_args__ = (Index("requests_by_who", "who", "seq"), Index("requests_by_seq", "seq"))
+
+    proof: str = Field(primary_key=True, sa_type=Text)
+    who: str = Field(primary_key=True, sa_type=Text)
+    seq: int = Field(sa_type=BigInteger)
+    at: float = Field(sa_type=Double)
+    model: str = Field(sa_type=Text)
+    version: str = Field(sa_type=Text)
+
+
+class MadeRecord(LedgerModel, table=True):
+    """Where the hashes of a proof lead. Never changed, never removed."""
+
+    __tablename__ = "proofs_made"
+    __table_args__ = (
+        Index("proofs_made_by_proof", "proof_hash"),
+        Index("proofs_made_by_inputs", "input_hash", "model_hash"),
+    )
+
+    proof: str = Field(primary_key=True, sa_type=Text)
+    model_hash: str = Field(sa_type=Text)
+    input_hash: str = Field(sa_type=Text)
+    proof_hash: str = Field(sa_type=Text)
+    at: float = Field(sa_type=Double)
+
+
 _tables = LedgerModel.metadata.tables
 MODELS = _tables["models"]
 MODEL_VERSIONS = _tables["model_versions"]
@@ -133,3 +163,5 @@ AUDIT_TRAIL = _tables["audit_trail"]
 AUDIT_HEAD = _tables["audit_head"]
 DELIVERIES = _tables["deliveries"]
 IDEMPOTENCY = _tables["idempotency"]
+REQUESTS = _tables["requests"]
+PROOFS_MADE = _tables["proofs_made"]

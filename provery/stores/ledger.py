@@ -20,6 +20,7 @@ from provery.stores.idempotency import SqlIdempotency
 from provery.stores.lanes import SqlLanes
 from provery.stores.memo import Memo
 from provery.stores.models import SqlModels
+from provery.stores.requests import SqlRequests
 from provery.stores.schema import ensure, migrate, schema_version
 from provery.stores.units import Units
 
@@ -63,6 +64,7 @@ class SqlLedger:
             audit=self.audit_trail,
             deliveries=SqlDeliveries(database),
             idempotency=SqlIdempotency(database),
+            requests=SqlRequests(database),
         )
         self._database = database
         self._units = Units(database.dialect)
