@@ -65,7 +65,7 @@ async def main(options: argparse.Namespace) -> None:
         loop.add_signal_handler(sign, stop.set)
     role = ",".join(names) or f"ingress {options.ingress}"
     proving = sum(s.slots for s in specs if s.name not in ("io", "orchestrate"))
-    port = options.port if options.port is not None else int(env.get("METRICS_PORT") or 0)
+    port = options.port if options.port is not None else ingress.port(options.ingress, env)
     async with AsyncExitStack() as held:
         leased: list[devices.Gpu] = []
         if GPU in names and gpus:

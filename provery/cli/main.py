@@ -26,6 +26,7 @@ from provery.cli import (
     schedules,
     storage,
     units,
+    zkml,
 )
 from provery.cli.failures import error_object, exit_code, usage_object
 from provery.cli.output import emit, say
@@ -117,3 +118,4 @@ app.add_typer(schedules.app, name="schedule")
 app.add_typer(lanes.app, name="lane")
 app.add_typer(storage.ledger, name="ledger")
 app.add_typer(storage.artifacts, name="artifacts")
+app.add_typer(zkml.app, name="zkml")

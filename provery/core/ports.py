@@ -567,8 +567,8 @@ class UnitState:
     """Where it has ended."""
 
 
-class Starter(Protocol):
-    """Starts units, or attaches to them where they run already, and tells how they ended."""
+class Units(Protocol):
+    """Starts single units and tells how they stand: for those who ask and look again later."""
 
     async def start(self, work: Work) -> UnitState:
         """Start a unit, or attach to it, and do not wait.
@@ -591,6 +591,10 @@ class Starter(Protocol):
     async def cancel(self, unit: Unit, reason: str) -> UnitState | None:
         """End a unit; one that has ended stays as it is."""
         ...
+
+
+class Starter(Protocol):
+    """Starts units, or attaches to them where they run already, and tells how they ended."""
 
     def run(self, works: Sequence[Work]) -> AsyncIterator[UnitOutcome]:
         """Yield one outcome per unit, in any order, each as soon as it is known.
