@@ -79,8 +79,3 @@ def deploy(
     say(f"registry: {done['registry']} on chain {done['chain_id']}, {done['gas']} gas")
     for name, value in done["setting"].items():
         say(f"set {name}={value}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add ``deploy`` to the commands of ``provery zkml``."""
-    app.command("deploy")(deploy)

@@ -172,24 +172,26 @@ def _step(
     calls: list[bytes],
 ) -> bytes:
     kind = rng.choices((0, 1, 2), (6, 3, 15))[0]
-    sender, blob, held = rng.choice(SENDERS), b"", bytes(32)
-    known = [v for v in made if v in registry.code] or list(made)
+    sender, blob, habit = rng.choice(SENDERS), b"", None
+    if kind == 0:
+        name, word = rng.choice(list(made.values()))
+        habit = HABITS[name] if rng.random() > 0.15 else None
+        blob = rng.choice(FAILING) if habit is None else creation(habit.code)
+    elif kind == 1:
+        word = rng.choice(proofs)
+    else:
+        known = [v for v in made if v in registry.code] or list(made)
+        verifier = rng.choice(known if rng.random() < 0.85 else [*made, *NOBODY])
+        word, blob = verifier.to_bytes(32), rng.choice(calls)
+    taken, error, held = 1, "", bytes(32)
     try:
         if kind == 0:
-            name, salt = rng.choice(list(made.values()))
-            failing = rng.random() < 0.15
-            blob = rng.choice(FAILING) if failing else creation(HABITS[name].code)
-            word = salt
-            answer = registry.deploy(salt, blob, None if failing else HABITS[name])
-            held = keccak256(bytes.fromhex(HABITS[name].code))
+            answer = registry.deploy(word, blob, habit)
+            held = keccak256(bytes.fromhex(habit.code if habit else ""))
         elif kind == 1:
-            word = rng.choice(proofs)
             answer = registry.attest_proof(sender, now, word)
         else:
-            verifier = rng.choice(known if rng.random() < 0.85 else [*made, *NOBODY])
-            word, blob = verifier.to_bytes(32), rng.choice(calls)
-            answer = registry.attest_inference(sender, now, verifier, blob)
-        taken, error = 1, ""
+            answer = registry.attest_inference(sender, now, int.from_bytes(word), blob)
     except Refused as refused:
         answer, taken = refused.args[0], 0
         error = _ERRORS[answer[:4]]

@@ -18,6 +18,8 @@ COMPILED = FOLDER / "compiled.json"
 REGISTRY = "InferenceRegistry"
 DEPLOYED = (REGISTRY,)
 """The contracts that are put on a chain."""
+VERIFIER_CODE = "verifier.bin"
+"""Artifact of an added model: creation code of its verifier."""
 _CHECKS = re.compile(r"Verify\(bytes,uint256\[\]\)|verifyProof\(bytes,uint256\[[0-9]*\]\)")
 """What checks a proof: gnark's verifiers of PLONK and of Groth16, and ezkl's."""
 

@@ -7,15 +7,21 @@ from collections.abc import Mapping
 
 from provery.core.errors import ConfigurationError
 from provery.core.lanes import Call, Chain, Contract, OpenChain, Policy, Standing
+from provery.core.ports import StageContext
+from provery.core.proving import input_named
 from provery.systems.zkml import abi, onchain
 from provery.systems.zkml.chain_settings import ChainSettings
+from provery.systems.zkml.contracts import VERIFIER_CODE
+from provery.systems.zkml.model import Answer
+
+ANSWER = "answer.json"
+"""Artifact of a proved inference."""
 
 
 class Chains:
     """The chains of this process's streams, each opened at first use.
 
-    ``chain``, ``policy`` and ``standing`` are those of :class:`~provery.core.lanes.Submits`; its ``call`` needs a
-    unit's artifacts and is the system's.
+    A :class:`~provery.core.lanes.Submits`: the system hands its questions on.
 
     Args:
         env: The process environment.
@@ -64,9 +70,30 @@ class Chains:
         """What the stream's operator allows."""
         return self.settings(stream).policy
 
-    async def standing(self, stream: str, call: Call) -> Standing:
+    async def call(self, context: StageContext) -> Call:
+        """The call of a unit: a model's verifier deployed, or an inference attested.
+
+        Of a model ``verifier.bin`` counts among the stage's inputs, of an inference ``answer.json``.
+
+        Raises:
+            ConfigurationError: no registry is configured.
+            InvalidInput: the unit has nothing for the chain.
+        """
+        registry = self.settings(context.unit.stream).contract
+        if context.unit.params.get("kind") == "model":
+            code = await context.artifacts.read(input_named(context, VERIFIER_CODE))
+            return onchain.deploy_call(registry, code)
+        answer = Answer.read(await context.artifacts.read(input_named(context, ANSWER)))
+        return onchain.attesting_call(registry, str(context.unit.params.get("attest", "")), answer)
+
+    async def standing(self, stream: str, ordinal: int | None, call: Call) -> Standing:
         """What the registry says of a call now."""
         return await onchain.standing(await self.chain(stream), call)
+
+    def verifier(self, stream: str, creation: bytes) -> str:
+        """Address of a model's verifier, before it is deployed; empty where the stream has no registry."""
+        settings = self.settings(stream)
+        return onchain.verifier_address(settings.contract, creation) if settings.attests else ""
 
     async def close(self) -> None:
         """Close connections."""

@@ -13,30 +13,19 @@ A call is a pure function of its arguments. Every one may be repeated: the regis
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from provery.core.abi import Function, keccak256
 from provery.core.contracts import LARGEST_CREATION
 from provery.core.errors import ConfigurationError, InvalidInput
 from provery.core.factory import NO_SALT, address_of
 from provery.core.lanes import Call, Chain, Standing, State
-from provery.core.types import Json
 from provery.systems.zkml import abi
+from provery.systems.zkml.model import ATTEST_HASH, ATTEST_PROOF, Answer
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _BYTES = re.compile(r"0x(?:[0-9a-fA-F]{2})+")
-
-
-class Attest(StrEnum):
-    """How an inference is attested on chain."""
-
-    HASH = "hash"
-    """Its proof's hash alone: anybody can claim one; the chain keeps who did and when. Cheap."""
-    PROOF = "proof"
-    """The whole proof with its public values: the model's verifier checks it on chain."""
 
 
 @dataclass(frozen=True)
@@ -108,20 +97,29 @@ def attest_inference_call(registry: str, verifier: str, data: str) -> Call:
     )
 
 
-def call(attest: Attest, registry: str, answer: Mapping[str, Json]) -> Call:
+def attesting_call(registry: str, attest: str, answer: Answer) -> Call:
     """The call that attests an inference.
 
     Args:
-        attest: How.
         registry: The registry's address.
-        answer: The inference's answer; ``proof_hash`` counts, or ``verifier`` and ``calldata``.
+        attest: ``hash``: the proof's hash alone; ``proof``: all of it, for the verifier contract to check.
+        answer: The inference.
 
     Raises:
-        InvalidInput: the answer lacks what is needed.
+        InvalidInput: there is no such way, or the model has no verifier contract.
     """
-    if attest is Attest.HASH:
-        return attest_call(registry, str(answer.get("proof_hash", "")))
-    return attest_inference_call(registry, str(answer.get("verifier", "")), str(answer.get("calldata", "")))
+    if attest == ATTEST_HASH:
+        return attest_call(registry, answer.proof_hash)
+    if attest != ATTEST_PROOF:
+        expected = f"{ATTEST_HASH} or {ATTEST_PROOF}"
+        raise InvalidInput("not a way to attest", value=attest or "nothing", expected=expected)
+    if not answer.verifier:
+        raise InvalidInput(
+            "the model has no verifier contract",
+            value=answer.model,
+            action="add it again with a chain configured, or attest the hash",
+        )
+    return attest_inference_call(registry, answer.verifier, answer.calldata)
 
 
 def _call(registry: str, function: Function, *values: object) -> Call:
