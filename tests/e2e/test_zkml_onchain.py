@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,6 +19,7 @@ from provery.core.contracts import LARGEST_CREATION
 from provery.core.errors import ConfigurationError, InvalidInput, Reverted
 from provery.core.factory import address_of
 from provery.core.lanes import Call, Chain, State
+from provery.local.anvil import MNEMONIC
 from provery.systems.zkml import abi, contracts, onchain
 from provery.systems.zkml.model import Answer
 from tests.support.anvil import Anvil, address
@@ -308,3 +313,49 @@ async def test_a_process_without_a_compiler_says_so(tmp_path: Path) -> None:
         await contracts.compile_verifier(None, tmp_path / "verifier.sol")
     with pytest.raises(ConfigurationError, match="no verifier contract"):
         await contracts.compile_verifier(solidity().contracts, tmp_path / "verifier.sol")
+
+
+async def provery(anvil: Anvil, home: Path, *words: str, code: int = 0, **env: str) -> dict[str, Any]:
+    """`provery zkml deploy`, as an operator would."""
+    settings = {
+        "PROVERY_HOME": str(home),
+        "PROVERY_ZKML_CHAIN_RPC": anvil.url,
+        "PROVERY_ZKML_ETH_MNEMONIC": MNEMONIC,
+        "PROVERY_ZKML_CONFIRMATIONS": "1",
+        **env,
+    }
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "provery.cli", "zkml", "deploy", *words, "--json",
+        env={**os.environ, **settings}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await child.communicate()
+    assert child.returncode == code, (out + err).decode()
+    assert MNEMONIC.encode() not in out + err
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+async def test_the_command_deploys_once_and_says_what_to_set(
+    anvil: Anvil, chain: Chain, tmp_path: Path
+) -> None:
+    done = await provery(anvil, tmp_path)
+    (one,) = done["contracts"]
+    assert done["registry"] == address_of(contracts.creation_code(contracts.REGISTRY))
+    assert done["setting"] == {"PROVERY_ZKML_REGISTRY": done["registry"]}
+    assert (one["found"], done["deployer"], done["chain_id"]) == (False, chain.sender, chain.chain_id)
+    assert 0 < done["gas"] < 700_000
+    await onchain.check(chain, done["registry"])
+    again = await provery(anvil, tmp_path, "--stream", "another")
+    assert (again["registry"], again["contracts"][0]["found"], again["gas"]) == (done["registry"], True, 0)
+    assert await anvil.count(chain.sender) == 1
+    other = await provery(anvil, tmp_path, "--salt", "1", "--eth-account-index", "2")
+    assert other["registry"] != done["registry"]
+    assert other["deployer"] == address(2)
+    print(f"registry: {done['gas']} gas")
+
+    too_dear = await provery(anvil, tmp_path, "--salt", "2", "--max-gas-price", "0.0000001", code=7)
+    assert "gas costs more than is allowed" in too_dear["error"]["message"]
+    nobody = await provery(anvil, tmp_path, code=7, PROVERY_ZKML_ETH_MNEMONIC="")
+    assert "PROVERY_ZKML_ETH_MNEMONIC" in nobody["error"]["message"]
+    nowhere = await provery(anvil, tmp_path, code=7, PROVERY_ZKML_CHAIN_RPC="")
+    assert "PROVERY_ZKML_CHAIN_RPC" in nowhere["error"]["message"]
