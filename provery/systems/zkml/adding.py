@@ -46,7 +46,7 @@ async def witness(shop: Shop, context: StageContext) -> StageOutput:
     if asked.calibration is not None:
         rows = await context.artifacts.read(input_named(context, CALIBRATION))
     context.progress("quantise and calibrate", 0, 1)
-    made = await asyncio.to_thread(prepare, data, asked.settings, asked.onnx.sha256, rows)
+    made = await asyncio.to_thread(prepare, data, asked.settings, asked.onnx.sha256, rows, limit)
     refuses = shop.named(asked.settings.prover).refuses(made.operators)
     if refuses:
         raise InvalidInput(f"prover {asked.settings.prover} cannot prove this operator", value=refuses)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import secrets
 import shutil
 import time
@@ -70,7 +71,7 @@ def quantised(version: ModelVersion, values: Sequence[float]) -> Inputs:
     Raises:
         InvalidInput: of another number than the model's shape says, or out of range.
     """
-    count = spec.size(version.input_shape)
+    count = math.prod(version.input_shape)
     if len(values) != count:
         shape = list(version.input_shape)
         raise InvalidInput(
