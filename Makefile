@@ -124,7 +124,7 @@ protos: setup ## Generate the prover network's messages again (their sources are
 faults: setup tools-s3 ## Kill every part at every stage boundary; writes bench/results/faults.json
 	$(PY) -m tests.faults $(ARGS)
 
-fuzz-contracts: setup ## Random calls to contracts against models of their rules; writes bench/results/contracts.json
+fuzz-contracts: setup ## Random calls to contracts against models of their rules; writes bench/results/contracts*.json
 	$(PY) -m tests.contracts $(ARGS)
 
 bench: setup ## Measure; writes bench/results/latest.json
