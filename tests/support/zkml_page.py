@@ -80,6 +80,8 @@ class Proof:
     inputs: list[float]
     bytes: str = field(default_factory=lambda: hexed(secrets.token_bytes(584)))
     status: str = "running"
+    code: str = ""
+    error: str = ""
     told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -96,28 +98,42 @@ class Proof:
             "model_hash": self.model.hash,
             "input_hash": floats_hash(self.inputs),
             "expected_output": self.outputs,
+            "program_io": hexed(json.dumps(self.inputs).encode()),
         }
 
     def tell(self, event: str, **data: Any) -> None:
-        self.told.append((event, data))
+        self.told.append((event, {"id": self.id, **data}))
         self.news.set()
         self.news = asyncio.Event()
 
     async def make(self) -> None:
         for stage in STAGES:
+            self.tell("stage", stage=stage, status="running")
             for step in range(STEPS):
-                self.tell("stage", stage=stage, step=f"step {step + 1}", done=step / STEPS)
+                self.tell("progress", stage=stage, step=f"step {step + 1}", progress=step / STEPS)
                 await asyncio.sleep(self.model.stage_s / STEPS)
             if self.model.fails and stage == "prove":
-                self.status = "failed"
-                error = "the proof could not be made (ProverCrashed); ask again"
-                return self.tell("end", status="failed", error=error, code="proof_failed")
-        self.status = "done"
-        self.tell("end", status="done")
+                return self.end(
+                    "failed", "proof_failed", "the proof could not be made (ProverCrashed); ask again"
+                )
+        self.end("done")
+
+    def end(self, status: str, code: str = "", error: str = "") -> None:
+        self.status, self.code, self.error = status, code, error
+        self.told.append(("end", self.document()))
+        self.news.set()
 
     def document(self) -> dict[str, Any]:
-        if self.status != "done":
-            return {"id": self.id, "status": self.status}
+        """How it stands, as ``/v1/proofs/{id}`` says."""
+        told: dict[str, Any] = {"id": self.id, "status": self.status, "stages": [*STAGES, "submit"]}
+        if self.status == "done":
+            return {**told, "success": True, "model_id": self.model.id, "result": self.result()}
+        if self.status != "running":
+            return {**told, "success": False, "error": self.error, "code": self.code}
+        now: dict[str, Any] = next((data for _, data in reversed(self.told) if "step" in data), {})
+        return {**told, **now}
+
+    def result(self) -> dict[str, Any]:
         raw = self.outputs
         best = max(range(len(raw)), key=raw.__getitem__)
         metadata = {
@@ -131,11 +147,10 @@ class Proof:
             "scheme": "plonk",
         }
         return {
-            "id": self.id,
-            "status": self.status,
             "proof": {
                 "proof": self.bytes,
                 "proof_hash": hexed(keccak256(bytes.fromhex(self.bytes[2:]))),
+                "program_io": hexed(json.dumps(self.inputs).encode()),
                 "metadata": metadata,
                 "tag": "inference",
                 "timestamp": 1_703_894_400_000,
@@ -180,6 +195,8 @@ class Proofs:
         return {"models": [model.document() for model in MODELS.values()]}
 
     async def start(self, body: dict[str, Any]) -> Response:
+        if unknown := body.keys() - {"model_id", "inputs", "tag", "attest", "webhook"}:
+            return refused(400, "invalid_request", f"{min(unknown)}: Extra inputs are not permitted")
         model = MODELS.get(body["model_id"])
         if model is None:
             return refused(404, "model_not_found", f"Model not found: {body['model_id']}")
@@ -197,11 +214,15 @@ class Proofs:
             proof = self.known[id] = Proof(id, model, inputs)
             proof.task = asyncio.create_task(proof.make())
         self.requests.append(body)
-        return JSONResponse({"id": id, "status": proof.status}, 202)
+        return JSONResponse(proof.document(), 202)
 
-    async def show(self, id: str) -> Response:
+    async def show(self, id: str, wait: float = 0) -> Response:
         proof = self.known.get(id)
-        return JSONResponse(proof.document()) if proof else refused(404, "proof_not_found", "no such proof")
+        if proof is None:
+            return refused(404, "proof_not_found", "no such proof")
+        if proof.task is not None and wait:
+            await asyncio.wait([proof.task], timeout=wait)
+        return JSONResponse(proof.document())
 
     async def cancel(self, id: str) -> Response:
         proof = self.known[id]
@@ -209,9 +230,8 @@ class Proofs:
             return refused(409, "already_ended", "the proof has ended and cannot be cancelled")
         if proof.task is not None:
             proof.task.cancel()
-        proof.status = "cancelled"
-        proof.tell("end", status="cancelled", error="the proof was cancelled", code="cancelled")
-        return JSONResponse({"id": id, "status": "cancelled"})
+        proof.end("cancelled", "cancelled", "the proof was cancelled")
+        return JSONResponse({"id": id, "status": "cancelled", "withdrawn": True})
 
     async def events(self, id: str, request: Request) -> Response:
         proof = self.known.get(id)
@@ -247,7 +267,7 @@ async def serving(proofs: Proofs) -> AsyncIterator[str]:
 
 async def lines(proof: Proof, seen: int) -> AsyncIterator[str]:
     """Events after number ``seen``, as they come."""
-    yield ": proof\n\n"
+    yield "retry: 2000\n\n"
     while True:
         news = proof.news
         for event, data in proof.told[seen:]:

@@ -51,9 +51,9 @@ export default async function ({ page, open, assert }) {
   assert.deepEqual(posts, []);
   for (const good of [square.flat(), [[square]]]) {
     await area.fill(JSON.stringify(good));
-    const done = page.waitForResponse((response) => response.url().endsWith("/events"));
+    const asked = page.waitForResponse((response) => response.url().endsWith("/v1/proofs"));
     await prove.click();
-    await done;
+    await asked;
     await page.locator("#result").waitFor();
     assert.deepEqual(posts.pop().inputs, square.flat());
   }

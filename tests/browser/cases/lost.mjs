@@ -1,6 +1,6 @@
 // Connections that break: events are taken up where they ended, and a server that is away is said to be away.
 
-export const noise = /ERR_|status of 50[23]/;
+export const noise = /ERR_|status of (429|50[23])/;
 
 export default async function ({ page, open, until, assert }) {
   await open();
@@ -22,7 +22,7 @@ export default async function ({ page, open, until, assert }) {
   await page.route("**/events", (route) => {
     asked.push(route.request().headers()["last-event-id"]);
     if (asked.length === 1) {
-      const body = 'id: 1\r\nevent: stage\r\ndata: {"stage": "witness",\r\ndata: "step": "torn", "done": 0.5}\r\n\r\nid: 2\r\nevent: sta';
+      const body = 'id: 1\r\nevent: stage\r\ndata: {"stage": "witness",\r\ndata: "step": "torn", "progress": 0.5}\r\n\r\nid: 2\r\nevent: sta';
       return route.fulfill({ contentType: "text/event-stream", body });
     }
     if (asked.length === 2) return route.abort();
@@ -36,4 +36,13 @@ export default async function ({ page, open, until, assert }) {
   await page.locator("#result").waitFor();
   assert.deepEqual(asked, [undefined, "1", "1", "1"], "what was seen is not asked for again");
   assert.equal(await problem.textContent(), "");
+  await page.unroute("**/events");
+
+  // A server that holds as many streams as it can is polled.
+  const busy = { status: 429, headers: { "retry-after": "5" }, json: { success: false, error: "too many", code: "busy" } };
+  await page.route("**/events", (route) => route.fulfill(busy));
+  await page.getByLabel("Value 1").fill("0.75");
+  await page.getByRole("button", { name: "Prove" }).click();
+  await page.locator("#stages .running").or(page.locator("#result")).waitFor();
+  await page.locator("#result").waitFor();
 }

@@ -42,7 +42,8 @@ export default async function ({ page, url, open, until, assert }) {
   assert.equal(await page.evaluate(() => document.activeElement.id), "result-title", "the focus follows who waits");
 
   const id = new URL(page.url()).hash.slice(1);
-  const whole = await (await fetch(`${url}/v1/proofs/${id}`)).json();
+  const { result } = await (await fetch(`${url}/v1/proofs/${id}`)).json();
+  const whole = { success: true, id, ...result };
   const facts = await page.locator("#facts").innerText();
   for (const digest of ["model_hash", "input_hash", "output_hash"]) assert.ok(facts.includes(whole.proof.metadata[digest]));
   assert.ok(facts.includes(whole.proof.proof_hash));
@@ -58,4 +59,11 @@ export default async function ({ page, url, open, until, assert }) {
   assert.equal(download.suggestedFilename(), `proof-${whole.proof.proof_hash.slice(2, 14)}.json`);
   whole.proof.tag = "spending";
   assert.deepEqual(JSON.parse(readFileSync(await download.path(), "utf8")), whole);
+
+  // The same request again is the same proof, without work.
+  await page.getByRole("button", { name: "Prove" }).click();
+  await until(async () => /was proved before/.test(await page.locator("#work-id").textContent()));
+  await page.locator("#result").waitFor();
+  assert.ok((await page.locator("#facts").innerText()).includes(whole.proof.proof_hash));
+  assert.equal(await page.locator("#stages .done").count(), 3);
 }

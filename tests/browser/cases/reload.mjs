@@ -19,7 +19,7 @@ export default async function ({ page, url, open, until, assert }) {
   const made = await (await fetch(`${url}/v1/proofs`, { method: "POST", body, headers: { "content-type": "application/json" } })).json();
   await page.evaluate((hash) => { location.hash = hash; }, made.id);
   await page.locator("#result").waitFor();
-  const { proof } = await (await fetch(`${url}/v1/proofs/${made.id}`)).json();
+  const { result: { proof } } = await (await fetch(`${url}/v1/proofs/${made.id}`)).json();
   assert.ok((await page.locator("#facts").innerText()).includes(proof.proof_hash));
 
   await page.evaluate((hash) => { location.hash = hash; }, "0".repeat(64));

@@ -65,6 +65,8 @@ const pause = (ms, signal) => new Promise((resolve, reject) => {
 
 /** Longest pause between tries to follow a proof again, and how much of a Retry-After is believed, ms. */
 const LONGEST = 10_000;
+/** How long a poll waits, seconds. */
+const WAIT = 10;
 
 export class Api {
   #key;
@@ -113,14 +115,14 @@ export class Api {
     return (await this.#json("models")).models;
   }
 
-  /** Ask for a proof: `{id, …}`. */
+  /** Ask for a proof: how it stands, which may be done. */
   start(request, signal) {
     return this.#json("v1/proofs", { method: "POST", body: request, signal });
   }
 
-  /** How a proof stands; once there is one, all of it. */
-  proof(id, signal) {
-    return this.#json(`v1/proofs/${encodeURIComponent(id)}`, { signal });
+  /** How a proof stands, after `wait` seconds or once it has ended. */
+  proof(id, wait, signal) {
+    return this.#json(`v1/proofs/${encodeURIComponent(id)}?wait=${wait}`, { signal });
   }
 
   cancel(id) {
@@ -133,7 +135,7 @@ export class Api {
 
   /**
    * What happens to a proof, as events, until it has ended. A lost connection is taken up again: then there is an event
-   * `lost` of the page's own.
+   * `lost` of the page's own. A server that can hold no more streams is polled.
    */
   async *events(id, signal) {
     let last = "";
@@ -151,6 +153,13 @@ export class Api {
         if (signal.aborted) throw error;
         const passing = !(error instanceof Problem) || !error.status || error.status === 429 || error.status >= 500;
         if (!passing) throw error;
+        if (error.code === "busy") {
+          const told = await this.proof(id, WAIT, signal);
+          const over = !["running", "parked"].includes(told.status);
+          yield { event: over ? "end" : "progress", data: told };
+          if (over) return;
+          continue;
+        }
         if (error.retryAfter) await pause(Math.min(error.retryAfter * 1000, LONGEST), signal);
       }
       yield { event: "lost", data: { tries: tries + 1 } };

@@ -141,8 +141,8 @@ function ask(event) {
   run(async (mine) => {
     result.hide();
     begin("Sent.");
-    const started = await api.start(request, mine.abort.signal);
-    await follow(started.id, mine, tag);
+    const told = await api.start(request, mine.abort.signal);
+    await follow(told.id, mine, tag, told);
   }, ask);
 }
 
@@ -153,28 +153,32 @@ function begin(text) {
   say(text);
 }
 
-/** Watch the proof of an id to its end, and show it. */
-async function follow(id, mine, tag = "") {
+/** Watch the proof of an id to its end, and show it. `told` is how it stood when it was asked for. */
+async function follow(id, mine, tag = "", told = {}) {
   mine.id = id;
-  at("work-id").textContent = `Request ${id}`;
+  at("work-id").textContent = `Request ${id}${told.result ? " was proved before." : ""}`;
   history.replaceState(null, "", `#${id}`); // reloading the page goes on watching
-  for await (const { event, data } of api.events(id, mine.abort.signal)) {
-    if (event === "stage") say(stages.see(data));
-    else if (event === "lost") say(stages.lost());
-    else if (event === "end" && !["done", "success"].includes(data.status)) {
-      const why = data.error ?? data.reason ?? (data.status === "cancelled" ? "It was cancelled." : "The proof failed.");
-      throw new Problem(why, { code: data.code ?? data.status });
-    }
-  }
-  const whole = await api.proof(id, mine.abort.signal);
-  if (!whole.proof) throw new Problem(whole.error ?? "The server has no proof of this request.", whole);
-  if (tag) whole.proof.tag = tag; // of a request, not of a proof, which many requests may share
+  if (!told.result) told = await watch(id, mine.abort.signal);
+  if (!told.result) throw new Problem(told.error ?? `The request ended without a proof: ${told.status}.`, { code: told.code });
+  // As POST /prove answers. The tag is of a request, not of a proof, which many requests may share.
+  const whole = { success: true, id, ...told.result };
+  if (tag) whole.proof.tag = tag;
   stages.finish();
   say("The proof is ready.");
   // Only from where a person waited: somebody who went on typing is not interrupted.
   const waiting = [at("prove"), at("cancel"), document.body].includes(document.activeElement);
   result.show(whole);
   if (waiting) at("result-title").focus();
+}
+
+/** Show the stages until the end; how the proof stands then. */
+async function watch(id, signal) {
+  for await (const { event, data } of api.events(id, signal)) {
+    if (event === "stage" || event === "progress") say(stages.see(data));
+    else if (event === "lost") say(stages.lost());
+    else if (event === "end") return data;
+  }
+  throw new Problem("The server told no end of this request.");
 }
 
 /** Watch what the address names. */

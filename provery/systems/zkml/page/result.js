@@ -71,6 +71,7 @@ export class Result {
         model_hash: whole.proof.metadata.model_hash,
         input_hash: whole.proof.metadata.input_hash,
         expected_output: whole.inference.raw_output,
+        program_io: whole.proof.program_io, // the proof's public values, where there are any beside
       });
       if (whole !== this.#whole) return;
       if (answer.valid === true) this.#verdict("good", `✓ The proof is valid (checked in ${answer.verification_time_ms} ms).`);

@@ -38,8 +38,8 @@ export class Stages {
     this.#ticking = setInterval(() => this.#tick(), 100);
   }
 
-  /** Take in `{stage, step, done}`; what is worth saying of it aloud. */
-  see({ stage, step, done }) {
+  /** Take in `{stage, step, progress}`; what is worth saying of it aloud. */
+  see({ stage, step, progress }) {
     if (!stage) return "Waiting for a free prover.";
     const known = this.#rows.get(stage);
     const fresh = !known || known.state === "waiting";
@@ -50,7 +50,7 @@ export class Stages {
       if (each.state !== "done") this.#set(each, "done");
     }
     row.step = step ?? "";
-    row.done = typeof done === "number" ? done : 0;
+    row.done = progress ?? 0;
     this.#set(row, "running");
     return fresh ? `${title(stage)}: running.` : "";
   }
