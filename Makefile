@@ -31,7 +31,7 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-circuits test-hotshot demo-hotshot demo-hotshot-20 live lint fmt protos faults \
+.PHONY: help setup run test test-circuits test-hotshot demo-hotshot demo-hotshot-20 live lint fmt protos screenshots faults \
   fuzz-contracts bench bench-beacon bench-hotshot lock tools-s3 browser rapidsnark clean
 
 help: ## Show this list
@@ -125,6 +125,11 @@ fmt: setup ## Rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	@if [ -f go.mod ]; then $(GOFMT) -w prover provery; fi
+
+screenshots: setup $(STAMPS)/browser ## Take pictures for docs/images: of a unit (UNIT=queue/prove/KEY), of the page (PAGE=http://...)
+	$(if $(UNIT),node tools/screenshot/temporal-ui.cjs --unit $(UNIT) $(ARGS))
+	$(if $(PAGE),node tools/screenshot/zkml-page.cjs --url $(PAGE) $(ARGS))
+	@$(if $(UNIT)$(PAGE),,echo "say what of: UNIT=... as \`provery list\` names it, PAGE=http://127.0.0.1:3001"; exit 2)
 
 protos: setup ## Generate the prover network's messages again (their sources are in provery/provers/sp1/proto)
 	$(PY) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. provery/provers/sp1/proto/*.proto

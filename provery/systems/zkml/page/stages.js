@@ -13,7 +13,7 @@ const USUAL = ["witness", "prove", "verify"];
 const ORDER = Object.keys(KNOWN);
 const MARKS = { waiting: "○", running: "◐", done: "✓", failed: "✗" };
 
-const seconds = (ms) => `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 0)} s`;
+const seconds = (ms) => `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
 const title = (name) => KNOWN[name] ?? name;
 
 export class Stages {
@@ -101,7 +101,9 @@ export class Stages {
   #set(row, state, word = state) {
     const now = performance.now();
     if (state === "running" && row.state !== "running") row.since = now;
-    const took = state === "done" && row.state === "running" ? ` in ${seconds(now - row.since)}` : "";
+    // Shorter ones are told of too late to be timed here.
+    const took = state === "done" && row.state === "running" && now - row.since >= 1_000
+      ? ` in ${seconds(now - row.since)}` : "";
     row.state = state;
     row.item.className = state;
     row.mark.textContent = MARKS[state];
