@@ -30,6 +30,7 @@ from provery.core.queues import ORCHESTRATE, task_queue
 from provery.local import toolchain
 from provery.provers import build_provers
 from provery.provers.circuits import CircuitRegistry
+from provery.provers.models import build_model_provers
 from provery.provers.sp1 import metrics as network_metrics
 from provery.provers.statements import build_statement_provers
 from provery.provers.tools import Tools
@@ -147,6 +148,9 @@ async def build(
         open_chain=open_chain,
         compile_contracts=Solidity(Tools.find(env, home).node, toolchain.evm_modules()).contracts,
         metrics=metrics,
+        models=build_model_provers(env, home, prover_slots),
+        registry=ledger.models,
+        access=ledger.access,
     )
     network_metrics.register(metrics)
     chain_metrics.register(metrics)
