@@ -39,15 +39,12 @@ def first_price(fees: Fees, policy: Policy, cap: int | None) -> Price | None:
 
     Twice the base fee leaves room for six full blocks in a row, each of which raises it by an eighth.
     """
-    tip = fees.priority
-    if policy.max_priority_fee_per_gas is not None:
-        tip = min(tip, policy.max_priority_fee_per_gas)
-    wanted = 2 * fees.base + tip if fees.dynamic else fees.base
-    least = fees.base + tip if fees.dynamic else fees.base
+    least = charged(fees, policy)
     if cap is not None and least > cap:
         return None
+    wanted = fees.base + least if fees.dynamic else least
     highest = wanted if cap is None else min(wanted, cap)
-    return Price(highest, min(tip, highest) if fees.dynamic else highest)
+    return Price(highest, min(_tip(fees, policy), highest) if fees.dynamic else highest)
 
 
 def replacement(before: Sequence[Transaction], percent: int) -> Price:
@@ -103,10 +100,7 @@ def stuck(before: Sequence[Transaction], fees: Fees, policy: Policy, now: float)
 
 def charged(fees: Fees, policy: Policy) -> int:
     """What the next block asks for, with as much of a tip as the policy gives; wei per gas."""
-    if not fees.dynamic:
-        return fees.base
-    most = policy.max_priority_fee_per_gas
-    return fees.base + (fees.priority if most is None else min(fees.priority, most))
+    return fees.base + _tip(fees, policy) if fees.dynamic else fees.base
 
 
 def gwei(wei: int) -> str:
@@ -235,6 +229,12 @@ def put_back(s: Submission, now: float) -> Submission | None:
 def outside(t: Transaction, fate: Fate) -> Transaction:
     """A transaction that no block has, whatever was known of it before: it costs nothing."""
     return replace(t, fate=fate, block=None, block_hash="", gas_used=None, gas_price=None)
+
+
+def _tip(fees: Fees, policy: Policy) -> int:
+    """The tip that is usual now, or as much of it as the policy gives."""
+    most = policy.max_priority_fee_per_gas
+    return fees.priority if most is None else min(fees.priority, most)
 
 
 def _raised(value: int, percent: int) -> int:
