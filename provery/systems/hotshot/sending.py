@@ -103,9 +103,7 @@ async def _landed(chain: Chain, hashes: list[str], policy: Policy, until: float)
         receipts = [await chain.receipt(tx_hash) for tx_hash in hashes]
         receipt = next((found for found in receipts if found is not None), None)
         if receipt is not None:
-            head = (await chain.head()).number
-            # Counted on the chain of the node that has it: another node's may be of another fork.
-            if min(head, receipt.head or head) - receipt.block.number + 1 >= policy.confirmations:
+            if receipt.depth(await chain.head()) >= policy.confirmations:
                 return receipt
         elif time.monotonic() >= until:
             return None
