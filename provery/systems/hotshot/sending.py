@@ -67,9 +67,11 @@ async def send(chain: Chain, call: Call, policy: Policy, say: Callable[[str], No
         offer = _offer(fees, policy)
         reached = await chain.nonce()
         if reached > nonce:
-            # A stranger's transaction has the nonce: ours can never land.
-            say(f"{call.method}: nonce {nonce} was used by another transaction of this account")
-            nonce, hashes, price = reached, [], offer
+            taken = await chain.taken(nonce)
+            if taken is not None and taken.hash not in hashes:
+                # A stranger's transaction has the nonce: ours can never land.
+                say(f"{call.method}: nonce {nonce} was used by another transaction of this account")
+                nonce, hashes, price = reached, [], offer
         else:
             # Where the caps allow no replacement, what is pending goes to the nodes again, as it is.
             price = bumped_price([price], fees, policy, cap) or price

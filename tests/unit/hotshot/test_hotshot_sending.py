@@ -113,3 +113,33 @@ def test_a_chain_that_gets_too_dear_meanwhile_is_told() -> None:
     ):
         run(chain, Policy(max_fee_per_gas=500, stuck_after_s=0.02))
     assert len(chain.offers) == 1
+
+
+def test_what_lands_while_it_is_asked_about_is_not_sent_again() -> None:
+    class Late(Chain):
+        async def nonce(self) -> int:
+            if self.pool:
+                self.mine()
+            return await super().nonce()
+
+    chain, said = Late(), list[str]()
+    receipt = run(chain, Policy(stuck_after_s=0.02), said)
+    assert receipt.succeeded
+    assert len(said) == 1
+    assert chain.heights(chain.blocks)[1] == {"1": 1}
+
+
+def test_a_nonce_that_a_stranger_used_is_theirs() -> None:
+    class Shared(Chain):
+        async def nonce(self) -> int:
+            if self.pool and not self.used(self.blocks):
+                self.pool.clear()
+                self.stranger()
+                self.mine()
+                self.automatic = True
+            return await super().nonce()
+
+    chain, said = Shared(), list[str]()
+    assert run(chain, Policy(stuck_after_s=0.02), said).block.number == 2
+    assert chain.offers == [(202, 2), (202, 2)], "at the next nonce it starts anew"
+    assert "nonce 0 was used by another transaction" in said[1]
