@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
+from provery.core import sending
 from provery.core.errors import ConfigurationError, SinkUnavailable
 from provery.core.lanes import Call, Fees, Policy, Receipt, Sent, Signed
-from provery.systems.hotshot import sending
 from tests.support.lane_model import CONTRACT, FREE, ChainModel, Tx
 
 CALL = Call(CONTRACT, f"{FREE}:1", method="create it")
