@@ -53,7 +53,9 @@ class _Pool(OpRun):
             for tap, offsets in enumerate(itertools.product(*(range(size) for size in kernel))):
                 cell = [place[i] * strides[i] + offsets[i] * dilations[i] - pads[i] for i in range(axes)]
                 if all(0 <= cell[i] < x.shape[2 + i] for i in range(axes)):
-                    found[:, :, *place, tap] = x[:, :, *cell]
+                    where: tuple[Any, ...] = (..., *place, tap)
+                    taken: tuple[Any, ...] = (..., *cell)
+                    found[where] = x[taken]
                     counted[(*place, tap)] = True
                 elif said.get("count_include_pad"):
                     counted[(*place, tap)] = all(
