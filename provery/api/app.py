@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +31,8 @@ TELEMETRY = TelemetryConfig(
 """Of what FastAPI itself can tell OpenTelemetry: one span per request, where the process has a tracer provider."""
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many_requests"}
 HEALTH = "/health"
+DISCARD_BYTES, DISCARD_S = 128 * 2**20, 10.0
+"""How much of a body that is refused is taken, and for how long, so that its client comes to read the refusal."""
 
 
 def create_app(
@@ -85,6 +88,8 @@ class BodyLimit:
         limit = self._serving.max_body
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if not declared.isdigit() or int(declared[:20]) > limit:
+            if not any(name == b"expect" for name, _ in scope["headers"]):
+                await _discard(receive)
             await self._refuse(413, "too_large", f"request body exceeds {limit} bytes", scope, receive, send)
             return
         # Read here, so that a body without a length is refused before the application sees a byte of it.
@@ -96,6 +101,7 @@ class BodyLimit:
             await self._refuse(408, "timeout", said, scope, receive, send)
             return
         except _TooLarge:
+            await _discard(receive)
             await self._refuse(413, "too_large", f"request body exceeds {limit} bytes", scope, receive, send)
             return
         if body is None:
@@ -131,6 +137,18 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
         if len(body) > limit:
             raise _TooLarge
     return bytes(body)
+
+
+async def _discard(receive: Receive) -> None:
+    """Take the rest of a body that is refused, within bounds: a client that still sends does not see an answer."""
+    left = DISCARD_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b"")) + 1
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
 
 
 async def _on_provery(request: Request, error: Exception) -> Response:
