@@ -35,6 +35,8 @@ class Stack:
     client: Client
     ledger: SqlLedger
     workers: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    """Where each worker serves /health and what its ingress has."""
 
     def rss(self) -> dict[str, int]:
         """Resident bytes by worker, its children included."""
@@ -98,13 +100,17 @@ async def stack(
         held.push_async_callback(_end, made)
         for args in workers:
             name = " ".join(args)
-            made.workers[name] = await start_worker(env, args, home / f"{len(made.workers)}.log")
+            made.ports[name] = free_port()
+            log = home / f"{len(made.workers)}.log"
+            made.workers[name] = await start_worker(env, args, log, made.ports[name])
         yield made
 
 
-async def start_worker(env: dict[str, str], args: Sequence[str], log: Path) -> asyncio.subprocess.Process:
-    """One worker process, ready to poll."""
-    port = free_port()
+async def start_worker(
+    env: dict[str, str], args: Sequence[str], log: Path, port: int = 0
+) -> asyncio.subprocess.Process:
+    """One worker process, ready to poll; on a free port unless one is given."""
+    port = port or free_port()
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "workers", *args, "--port", str(port), env=env, stdout=out, stderr=out

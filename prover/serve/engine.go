@@ -14,6 +14,7 @@ import (
 	"provery/prover/circuits"
 	"provery/prover/fault"
 	"provery/prover/groth16"
+	"provery/prover/statement"
 	"provery/prover/zkey"
 )
 
@@ -32,12 +33,15 @@ type Options struct {
 	// CacheDir, if not empty, keeps compiled witness generators between runs.
 	CacheDir string
 	// Circuits are the program's own, for the ops circuit_….
-	Circuits []*circuits.Circuit
+	Circuits *circuits.Catalog
+	// StatementBytes bounds the memory of what proofs of short circuits keep between them.
+	StatementBytes int64
 }
 
 // DefaultOptions suit a worker on a machine with some gigabytes to spare.
 func DefaultOptions() Options {
-	return Options{Threads: runtime.GOMAXPROCS(0), MaxKeyBytes: 4 << 30, TableBytes: 512 << 20, EagerBytes: 8 << 20, WidenAfter: 50}
+	return Options{Threads: runtime.GOMAXPROCS(0), MaxKeyBytes: 4 << 30, TableBytes: 512 << 20, EagerBytes: 8 << 20, WidenAfter: 50,
+		Circuits: &circuits.Catalog{}, StatementBytes: 1 << 30}
 }
 
 const (
@@ -55,6 +59,7 @@ type Engine struct {
 	keys       *shelf[*keyEntry]
 	generators *shelf[*circom.Calculator]
 	verifiers  *shelf[*groth16.VerifyingKey]
+	statements *statement.Residents
 	background sync.WaitGroup
 }
 
@@ -73,7 +78,8 @@ func NewEngine(options Options) *Engine {
 		options.Threads = runtime.GOMAXPROCS(0)
 	}
 	return &Engine{options: options, keys: newShelf[*keyEntry](options.MaxKeyBytes),
-		generators: newShelf[*circom.Calculator](maxGeneratorBytes), verifiers: newShelf[*groth16.VerifyingKey](64 << 20)}
+		generators: newShelf[*circom.Calculator](maxGeneratorBytes), verifiers: newShelf[*groth16.VerifyingKey](64 << 20),
+		statements: statement.NewResidents(options.StatementBytes)}
 }
 
 // widen computes a key's multiples if it has none, as far as the shelf has room.

@@ -12,6 +12,7 @@ from provery.cli.options import JsonOption
 from provery.cli.output import console, emit, outcome_object, say, stamp, table
 from provery.cli.prove import deps_of
 from provery.cli.session import Session, run
+from provery.cli.zkml_deploy import deploy
 from provery.client import NotFound
 from provery.core.exits import UNIT_FAILED
 from provery.core.models import ModelVersion
@@ -19,6 +20,8 @@ from provery.core.types import Json, UnitOutcome, UnitStatus
 from provery.registry import load
 
 app = typer.Typer(help="Models whose inferences are proved.", no_args_is_help=True)
+app.command()(deploy)
+app.command("deploy")(deploy)
 NameArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 StreamOption = Annotated[str, typer.Option(help="Stream of the zkml system.")]
 

@@ -191,8 +191,10 @@ def _text(value: object) -> str:
 
 
 def _plain(value: object, depth: int) -> Json:
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return value if value.bit_length() <= 64 else clip(hex(value))
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if depth < _DEEPEST and isinstance(value, Mapping):

@@ -23,6 +23,7 @@ from provery.core.types import (
 
 if TYPE_CHECKING:  # these are described in terms of this module
     from provery.core.access import Access
+    from provery.core.contracts import CompileContracts
     from provery.core.lanes import OpenChain
     from provery.core.models import ModelProver, ModelRegistry
 
@@ -539,6 +540,8 @@ class Deps:
     """Provers of statements by name, for systems whose inputs are files; each starts its children at first use."""
     open_chain: OpenChain | None = None
     """Opens accounts on L1 chains, for systems that submit through a lane."""
+    compile_contracts: CompileContracts | None = None
+    """Compiles Solidity, for systems whose contracts are generated; None where there is no compiler."""
     metrics: object | None = None
     """The process's Prometheus registry, where it shows figures; None where nobody looks."""
     models: Mapping[str, ModelProver] = field(default_factory=dict)

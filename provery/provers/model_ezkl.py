@@ -149,6 +149,10 @@ class EzklModels:
         await self._verify.call("verify", request)
         return told.shown()
 
+    def state(self) -> dict[str, Json]:
+        """Slots and running children, for health pages; ``compiling`` are those that add models."""
+        return {**self._prove.state(), "compiling": self._compile.state()["pids"]}
+
     async def close(self) -> None:
         """End the children."""
         for pool in (self._compile, self._prove, self._verify):

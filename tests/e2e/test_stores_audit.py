@@ -148,7 +148,9 @@ async def test_several_processes_never_fork_the_chain(url: str, ledger: SqlLedge
 
 async def test_what_a_killed_process_was_told_is_there(url: str, ledger: SqlLedger) -> None:
     process = await child(APPENDER.replace("COUNT", "10**6"), url, "dies")
+    assert process.stdin is not None
     assert process.stdout is not None
+    process.stdin.write(b"go\n")
     told = [(await process.stdout.readline()).split() for _ in range(57)]
     process.send_signal(signal.SIGKILL)
     rest = await process.stdout.read()

@@ -34,27 +34,44 @@ def new_ledger(kind: str, folder: Path) -> str:
     return new_database(shared_postgres())
 
 
+_RUN = """
+import asyncio, sys
+from provery.stores.ledger import open_ledger
+async def _run():
+    ledger = open_ledger(sys.argv[1])
+    try:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        await main(ledger, *sys.argv[2:])
+    finally:
+        await ledger.close()
+asyncio.run(_run())
+"""
+
+
 async def child(script: str, url: str, *args: str) -> Process:
-    """A process that runs ``async def main(ledger, *args)`` of ``script`` with a ledger of its own."""
-    text = textwrap.dedent(script) + textwrap.dedent("""
-        import asyncio, sys
-        from provery.stores.ledger import open_ledger
-        async def _run():
-            ledger = open_ledger(sys.argv[1])
-            try:
-                await main(ledger, *sys.argv[2:])
-            finally:
-                await ledger.close()
-        asyncio.run(_run())
-    """)
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", text, url, *args, stdout=subprocess.PIPE, cwd=ROOT
+    """A process that will run ``async def main(ledger, *args)`` of ``script``, with a ledger of its own.
+
+    It is ready, and waits for a line on standard input.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        textwrap.dedent(script) + _RUN,
+        url,
+        *args,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
     )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    return process
 
 
 async def children(script: str, url: str, count: int) -> list[str]:
-    """What ``count`` such processes, started together and given their numbers, print."""
+    """What ``count`` such processes print that begin at once, each given its number."""
     started = [await child(script, url, str(number)) for number in range(count)]
-    told = [(await process.communicate())[0].decode() for process in started]
+    told = await asyncio.gather(*(process.communicate(b"go\n") for process in started))
     assert [process.returncode for process in started] == [0] * count
-    return told
+    return [out.decode() for out, _ in told]

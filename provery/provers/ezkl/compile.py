@@ -85,13 +85,13 @@ class Order:
 
 
 def rows_of(path: Path) -> list[list[float]]:
-    """The inputs that a model is calibrated on: ``{"inputs": [[floats], …]}``, flat in row-major order.
+    """The inputs that a model is calibrated on: ``{"rows": [[floats], …]}``, flat in row-major order.
 
     Raises:
         Refused: there are none.
     """
     told = json.loads(path.read_bytes())
-    rows = told.get("inputs") if isinstance(told, dict) else None
+    rows = told.get("rows") if isinstance(told, dict) else None
     if not isinstance(rows, list) or not rows or not all(isinstance(row, list) and row for row in rows):
         raise Refused("invalid_input", "the calibration has no rows; expected a list of inputs")
     return [[float(x) for x in row] for row in rows]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from provery.core.abi import Event, Function, keccak256, selector
 from provery.core.errors import InvalidInput
-from provery.systems.hotshot.abi_types import Event, Function, keccak256, selector
 from provery.systems.hotshot.model import LightClientState, StakeTableState
 
 STATE = "(uint64,uint64,uint256)"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from provery.core.abi import Function
 from provery.core.errors import ConfigurationError, Reverted
 from provery.core.lanes import Chain
 from provery.core.types import digest_json
 from provery.systems.hotshot import abi
-from provery.systems.hotshot.abi_types import Function
 from provery.systems.hotshot.advance import Held
 from provery.systems.hotshot.errors import ContractError, EpochAlreadyStarted
 

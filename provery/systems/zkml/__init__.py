@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from provery.core.ports import Deps
+    from provery.core.ports import Deps, Units
     from provery.core.types import Json, Work
-    from provery.systems.zkml.ingress import ApiStarter, ZkmlIngress
+    from provery.systems.zkml.ingress import ZkmlIngress
     from provery.systems.zkml.system import ZkmlSystem
 
 NAME = "zkml"
@@ -57,13 +57,11 @@ async def addition(
     return await addition_of(stream, deps, name, onnx, settings, calibration)
 
 
-async def build_ingress(
-    deps: Deps, stream: str, starter: ApiStarter, metrics: CollectorRegistry
-) -> ZkmlIngress:
+async def build_ingress(deps: Deps, stream: str, units: Units, metrics: CollectorRegistry) -> ZkmlIngress:
     """The HTTP API of ``zkml/<stream>``, and the watch over its models."""
     from provery.systems.zkml.ingress import from_deps
 
-    return from_deps(deps, stream, starter, metrics)
+    return from_deps(deps, stream, units, metrics)
 
 
 def api_port(stream: str, env: Mapping[str, str]) -> int | None:

@@ -14,6 +14,7 @@ from provery.core.models import PROOF, ModelFiles, ModelProver, ModelVersion
 from provery.core.ports import Proof, StageContext, StageOutput
 from provery.core.proving import input_named, keep, short
 from provery.systems.zkml import hashes
+from provery.systems.zkml.contracts import VERIFIER_CODE, compile_verifier
 from provery.systems.zkml.prepare import prepare
 from provery.systems.zkml.proving import check_shown, quantised
 from provery.systems.zkml.shop import Shop
@@ -21,6 +22,7 @@ from provery.systems.zkml.units import Addition, addition
 
 ONNX, GRAPH, CALIBRATION, ABOUT = "model.onnx", "graph.json", "calibration.json", "about.json"
 """The model as it came; quantised, for the native circuit; rows of inputs; shapes and figures."""
+VERIFIER = "verifier.sol"
 _TAKEN = (ONNX, GRAPH, CALIBRATION, ABOUT)
 
 
@@ -64,9 +66,15 @@ async def prove(shop: Shop, context: StageContext) -> StageOutput:
     model = await _given(context, asked, {})
     async with context.artifacts.scratch() as folder:
         made = await shop.named(asked.settings.prover).compile(model, folder, context.progress)
-        refs = await keep(context, Proof(made.files, made.facts, made.usage), folder, _TAKEN)
-    facts = {**short(made.facts), "compile_s": f"{time.monotonic() - began:.1f}"}
-    return StageOutput((*context.inputs, *refs), facts, made.usage)
+        facts = {**made.facts, "compile_s": f"{time.monotonic() - began:.1f}"}
+        files = dict(made.files)
+        if shop.chains.settings(context.unit.stream).attests:
+            code = await compile_verifier(shop.compile_contracts, made.files[VERIFIER])
+            files[VERIFIER_CODE] = folder / VERIFIER_CODE
+            await asyncio.to_thread(files[VERIFIER_CODE].write_bytes, code)
+            facts["verifier"] = shop.chains.verifier(context.unit.stream, code)
+        refs = await keep(context, Proof(files, facts, made.usage), folder, _TAKEN)
+    return StageOutput((*context.inputs, *refs), short(facts), made.usage)
 
 
 async def verify(shop: Shop, context: StageContext) -> StageOutput:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from provery.core.errors import ArtifactMissing
+from provery.core.errors import ArtifactMissing, InvalidInput
 from provery.core.models import ModelVersion
 from provery.core.ports import ArtifactStore
 from provery.core.types import ArtifactRef, UnitOutcome, Work, canonical_json
-from provery.systems.zkml.model import Answer
+from provery.systems.zkml.model import ATTEST_HASH, ATTEST_PROOF, Answer
 from provery.systems.zkml.plan import proof_plan
 from provery.systems.zkml.proving import ANSWER, quantised
 from provery.systems.zkml.shop import Shop
@@ -39,8 +39,9 @@ async def inference_work(
         weight: Its share against others, 0.001 to 1000.
 
     Raises:
-        InvalidInput: of another number than the model's shape says, or out of range.
+        InvalidInput: of another number than the model's shape says, or out of range; or nothing is attested here.
     """
+    _check_attest(shop, stream, version, attest)
     quantised(version, values)  # refuses what the witness stage would, before anything is started
     stored = await _stored(shop.artifacts, values) if to_be_stored(version, values) else None
     unit = proof_unit(stream, version, values, attest, stored)
@@ -61,6 +62,17 @@ async def read_answer(artifacts: ArtifactStore, outcome: UnitOutcome) -> Answer:
         if ref.name == ANSWER:
             return Answer.read(await artifacts.read(ref))
     raise ArtifactMissing("the unit has no answer", value=outcome.unit, expected=ANSWER)
+
+
+def _check_attest(shop: Shop, stream: str, version: ModelVersion, attest: str) -> None:
+    if not attest:
+        return
+    if not shop.chains.settings(stream).attests:
+        raise InvalidInput("proofs are not attested here", value=attest, expected="a request without attest")
+    if attest == ATTEST_PROOF and not version.facts.get("verifier"):
+        raise InvalidInput(
+            f"model {version.model} has no verifier contract", value=attest, expected=ATTEST_HASH
+        )
 
 
 async def _stored(artifacts: ArtifactStore, values: Sequence[float]) -> ArtifactRef:

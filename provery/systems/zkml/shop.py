@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from provery.core.contracts import CompileContracts
 from provery.core.errors import ConfigurationError, InvalidInput
 from provery.core.models import ModelProver, ModelRegistry, ModelVersion
 from provery.core.ports import ArtifactStore, Deps
 from provery.systems.zkml.files import Kept
 from provery.systems.zkml.graph import Graph
 from provery.systems.zkml.graph import read as read_graph
+from provery.systems.zkml.lane import Chains
 from provery.systems.zkml.settings import ZkmlSettings
 from provery.systems.zkml.slots import Slots
 
@@ -25,6 +27,8 @@ class Shop:
         artifacts: Where models and proofs are kept.
         registry: Models that were added.
         provers: By name.
+        chains: Where inferences are attested.
+        compile_contracts: Compiles verifier contracts.
     """
 
     def __init__(
@@ -33,8 +37,11 @@ class Shop:
         artifacts: ArtifactStore,
         registry: ModelRegistry,
         provers: Mapping[str, ModelProver],
+        chains: Chains,
+        compile_contracts: CompileContracts | None = None,
     ) -> None:
         self.settings, self.artifacts, self.registry = settings, artifacts, registry
+        self.chains, self.compile_contracts = chains, compile_contracts
         self.slots = Slots(settings.max_concurrent_proofs)
         self._provers = provers
         self._versions: Kept[ModelVersion] = Kept(self._find, _KEPT)
@@ -49,7 +56,14 @@ class Shop:
         """
         if deps.registry is None:
             raise ConfigurationError("zkml needs a ledger that keeps models", action="upgrade the ledger")
-        return cls(ZkmlSettings.load(deps.env), deps.artifacts, deps.registry, deps.models)
+        return cls(
+            ZkmlSettings.load(deps.env),
+            deps.artifacts,
+            deps.registry,
+            deps.models,
+            Chains(deps.env, deps.open_chain),
+            deps.compile_contracts,
+        )
 
     async def version(self, model: str, version: str) -> ModelVersion:
         """A version that was added; it never changes.

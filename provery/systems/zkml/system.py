@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from provery.core.errors import ConfigurationError, InvalidInput, ProveryError
+from provery.core.lanes import Call, Chain, Policy, Standing
 from provery.core.ports import Deps, StageContext, StageOutput
 from provery.core.types import Json, Stage, Unit, UnitStatus, Work
 from provery.systems.zkml import adding, proving
 from provery.systems.zkml.asking import inference_work
+from provery.systems.zkml.chain_settings import ChainSettings
 from provery.systems.zkml.library import Found, Library, open_place
 from provery.systems.zkml.model import SYSTEM
 from provery.systems.zkml.plan import model_plan
@@ -36,7 +38,7 @@ _STAGES: dict[str, dict[str, _Work]] = {
 
 
 class ZkmlSystem:
-    """Adds models and proves inferences.
+    """Adds models and proves inferences. Also a :class:`~provery.core.lanes.Submits`.
 
     Args:
         shop: What the stages share.
@@ -46,7 +48,7 @@ class ZkmlSystem:
     name = SYSTEM
 
     def __init__(self, shop: Shop, library: Library) -> None:
-        self._shop, self._library = shop, library
+        self.shop, self.library = shop, library
 
     @classmethod
     def from_deps(cls, deps: Deps) -> ZkmlSystem:
@@ -65,7 +67,7 @@ class ZkmlSystem:
         if work is None:
             return ConfigurationError("a unit of this kind has no such stage", value=stage)
         try:
-            return await work(self._shop, context)
+            return await work(self.shop, context)
         except ProveryError as error:
             return error
 
@@ -80,7 +82,7 @@ class ZkmlSystem:
         """
         if first is not None or last is not None:
             raise InvalidInput("models have no ordinals", value=f"{first} to {last}")
-        found = await self._library.look()
+        found = await self.library.look()
         return [work for one in found if isinstance(one, Found) and (work := await self.wanted(stream, one))]
 
     async def wanted(self, stream: str, found: Found) -> Work | None:
@@ -90,16 +92,36 @@ class ZkmlSystem:
         """
         unit = model_unit(stream, found.name, found.onnx, found.settings, found.calibration)
         version = unit.key.removeprefix("model-")
-        there = await self._shop.registry.get(found.name, version)
+        there = await self.shop.registry.get(found.name, version)
         if there is None:
-            return Work(unit, model_plan(self._shop.settings, found.settings))
-        current = await self._shop.registry.get(found.name)
+            deploys = self.shop.chains.settings(stream).attests
+            return Work(unit, model_plan(self.shop.settings, found.settings, deploys=deploys))
+        current = await self.shop.registry.get(found.name)
         if current is None or current.version != version:
-            await self._shop.registry.add(there)
+            await self.shop.registry.add(there)
         return None
 
+    # ------------------------------------------------------------ the lane
+
+    async def chain(self, stream: str) -> Chain:
+        """The account that the stream submits from."""
+        return await self.shop.chains.chain(stream)
+
+    async def policy(self, stream: str) -> Policy:
+        """What the stream's operator allows."""
+        return await self.shop.chains.policy(stream)
+
+    async def call(self, context: StageContext) -> Call:
+        """The call that deploys a model's verifier, or attests an inference."""
+        return await self.shop.chains.call(context)
+
+    async def standing(self, stream: str, ordinal: int | None, call: Call) -> Standing:
+        """What the registry says of a call now."""
+        return await self.shop.chains.standing(stream, ordinal, call)
+
     async def close(self) -> None:
-        """Nothing: stores and provers belong to the worker."""
+        """Close connections to chains; stores and provers belong to the worker."""
+        await self.shop.chains.close()
 
 
 def library_of(deps: Deps, settings: ZkmlSettings) -> Library:
@@ -134,7 +156,8 @@ async def addition_of(
         if calibration is not None
         else None
     )
-    return Work(model_unit(stream, name, kept, wanted, rows), model_plan(ours, wanted))
+    deploys = ChainSettings.load(stream, deps.env).attests
+    return Work(model_unit(stream, name, kept, wanted, rows), model_plan(ours, wanted, deploys=deploys))
 
 
 async def work_for(stream: str, request: dict[str, Json], deps: Deps) -> Work:

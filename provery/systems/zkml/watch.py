@@ -8,7 +8,7 @@ import logging
 from provery.core.errors import ProveryError
 from provery.core.ports import Units
 from provery.core.types import UnitStatus
-from provery.systems.zkml.library import Library, Wrong
+from provery.systems.zkml.library import Found, Wrong
 from provery.systems.zkml.system import ZkmlSystem
 
 log = logging.getLogger(__name__)
@@ -18,21 +18,18 @@ class ModelWatch:
     """Looks at the library again and again.
 
     Args:
-        system: Knows which models are to be added.
-        library: Where they lie.
+        system: Knows what lies there and which models are to be added.
         units: Starts the units that add them.
         stream: Whose units they are.
-        every_s: Seconds between looks.
     """
 
-    def __init__(
-        self, system: ZkmlSystem, library: Library, units: Units, stream: str, every_s: float
-    ) -> None:
-        self._system, self._library, self._units = system, library, units
-        self._stream, self._every_s = stream, every_s
+    def __init__(self, system: ZkmlSystem, units: Units, stream: str) -> None:
+        self._system, self._units, self._stream = system, units, stream
+        self._every_s = system.shop.settings.look_s
         self._stopping = asyncio.Event()
         self.missing: dict[str, str] = {"models": "the library was not looked at yet"}
-        """Configured models that cannot be asked for yet, and why."""
+        """Configured models that cannot be asked for yet, in no version, and why."""
+        self._told: dict[str, str] = {}
 
     async def run(self) -> None:
         """Look until :meth:`stop`."""
@@ -52,20 +49,28 @@ class ModelWatch:
     async def look(self) -> dict[str, str]:
         """One look: start what is to be added; what lacks, with the reason."""
         missing: dict[str, str] = {}
-        for found in await self._library.look():
-            if isinstance(found, Wrong):
-                missing[found.name] = found.reason
+        for found in await self._system.library.look():
+            reason = found.reason if isinstance(found, Wrong) else await self._added(found)
+            if not reason:
                 continue
-            work = await self._system.wanted(self._stream, found)
-            if work is None:
-                continue
-            state = await self._units.state(work.unit)
-            if state is None or not state.status.terminal or state.status is UnitStatus.DONE:
-                # Done and not on the list: the list was lost, and starting the unit makes it anew.
-                state = await self._units.start(work)
-            reason = state.outcome.reason if state.outcome is not None else ""
-            missing[found.name] = f"{state.status.value} {state.stage} {reason}".strip()
+            if await self._system.shop.registry.get(found.name) is None:
+                missing[found.name] = reason
+            elif reason != self._told.get(found.name):
+                log.warning("model %s stays in its older version: %s", found.name, reason)
+            self._told[found.name] = reason
         return missing
+
+    async def _added(self, found: Found) -> str:
+        """Why a model is not on the list as it lies there; empty where it is."""
+        work = await self._system.wanted(self._stream, found)
+        if work is None:
+            return ""
+        state = await self._units.state(work.unit)
+        if state is None or not state.status.terminal or state.status is UnitStatus.DONE:
+            # Done and not on the list: the list was lost, and whoever reads the outcome makes it anew.
+            state = await self._units.start(work)
+        said = state.outcome.reason if state.outcome is not None else ""
+        return " ".join(filter(None, (state.status.value, state.stage, said)))
 
     def stop(self) -> None:
         """Let :meth:`run` return."""
