@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from provery.core.errors import InvalidInput, ProveryError, TransientError
@@ -58,7 +59,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_defect)
 
-    if not any(getattr(route, "path", "") == HEALTH for router in routers for route in router.routes):
+    if not any(_serves(router, HEALTH) for router in routers):
 
         @app.get(HEALTH)
         async def health() -> dict[str, bool]:
@@ -66,6 +67,11 @@ def create_app(
             return {"ok": True}
 
     return app
+
+
+def _serves(router: APIRouter, path: str) -> bool:
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    return any(route.matches(scope)[0] is Match.FULL for route in router.routes)
 
 
 class BodyLimit:
