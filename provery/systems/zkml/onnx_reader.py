@@ -57,6 +57,7 @@ OPERATORS: Mapping[str, Callable[[Lowering, Node], Value]] = {
     "ai.onnx.ml.ZipMap": lower_moves.identity,
 }
 """What is supported, by the name of the operator."""
+OUTPUTS_LIMIT = 2**14
 
 
 def read_model(data: bytes, limit: int = SIZE_LIMIT) -> Network:
@@ -111,6 +112,9 @@ def network_of(model: onnx.ModelProto) -> Network:
     result = values.get(wanted)
     if not isinstance(result, Tensor):
         raise InvalidInput(f"output {wanted[:80]!r} does not depend on the input")
+    if not 1 <= count(result.shape) <= OUTPUTS_LIMIT:
+        expected = f"1 to {OUTPUTS_LIMIT} numbers: each is a public value of a proof"
+        raise InvalidInput(f"output {wanted[:80]!r} does not fit", value=result.shape, expected=expected)
     network = Network(
         input_name=input_name,
         input_shape=input_shape,
@@ -121,8 +125,6 @@ def network_of(model: onnx.ModelProto) -> Network:
         operators=tuple(sorted({operator(node) for node in nodes})),
         passed_over=tuple(output.name for output in model.graph.output[:place]),
     )
-    if not count(result.shape):
-        raise InvalidInput(f"output {wanted[:80]!r} is empty")
     return folded(pruned(network))
 
 

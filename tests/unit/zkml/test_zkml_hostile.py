@@ -249,3 +249,15 @@ def test_weights_too_large_for_a_graph_are_refused_by_node() -> None:
     network = read_model(single("MatMul", (1, 1), {"w": [[1e30]]}).SerializeToString())
     with pytest.raises(InvalidInput, match="weight of node 'the node' is too large at scale 12"):
         quantise(network, ModelSettings(), "0" * 64)
+
+
+def test_names_that_are_no_text_are_refused() -> None:
+    data = single("Relu", (1, 4)).SerializeToString()
+    for name in (b"Relu", b"the node"):
+        with pytest.raises(InvalidInput, match=r"UTF-8|not an ONNX file"):
+            read_model(data.replace(name, b"\xff" * len(name)))
+
+
+def test_more_outputs_than_a_proof_has_room_for_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="each is a public value"):
+        read_model(single("Expand", (1, 1), {"s": [1, 2**15]}).SerializeToString())
