@@ -106,7 +106,11 @@ def network_of(model: onnx.ModelProto) -> Network:
     values[input_name] = Tensor(0, input_shape)
     for proto in nodes:
         node = Node(proto, values, opset(model))
-        made = OPERATORS[node.operator](net, node)
+        try:
+            made = OPERATORS[node.operator](net, node)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # Shapes that no model has, such as axes of a number without any.
+            node.refuse(f"impossible: {type(error).__name__}: {error}")
         node.done()
         values[next(name for name in proto.output if name)] = made
     result = values.get(wanted)
