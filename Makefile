@@ -31,8 +31,8 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-circuits test-hotshot demo-hotshot demo-hotshot-20 live lint fmt protos faults \
-  fuzz-contracts bench bench-beacon bench-hotshot lock tools-s3 rapidsnark clean
+.PHONY: help setup run test test-circuits test-hotshot demo-hotshot demo-hotshot-20 live lint fmt protos screenshots faults \
+  fuzz-contracts bench bench-beacon bench-hotshot lock tools-s3 browser rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,14 @@ $(STAMPS)/chain: tools/chain/package.json tools/chain/package-lock.json | $(STAM
 	cd tools/chain && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+$(STAMPS)/browser: tools/browser/package.json tools/browser/package-lock.json tools/browser/unpack.mjs | $(STAMPS)/python
+	@echo "setup: a browser for tests and pictures (Chromium, Playwright, axe)"
+	cd tools/browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	node tools/browser/unpack.mjs $(HOMEDIR)/browser
+	@touch $@
+
+browser: $(STAMPS)/browser ## Install the browser that tests and pictures use
+
 GO_SOURCES := $(wildcard go.mod go.sum) $(shell find prover provery -name '*.go' -not -name '*_test.go' 2>/dev/null)
 
 $(STAMPS)/prover: $(GO_SOURCES) | $(STAMPS)/python
@@ -102,7 +110,7 @@ run: setup ## Start everything, prove demo jobs and a mainnet period (ONCE=1: th
 # Two files of tests side by side: most wait for servers. ARGS=-n0 runs them one after the other.
 TEST_PROCESSES ?= 2
 
-test: setup $(STAMPS)/chain tools-s3 ## Run every test (ARGS=... is passed to pytest)
+test: setup $(STAMPS)/chain $(STAMPS)/browser tools-s3 ## Run every test (ARGS=... is passed to pytest)
 	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 	@if [ -f go.mod ]; then echo "go test ./..."; go test ./...; fi
 
@@ -118,13 +126,18 @@ fmt: setup ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	@if [ -f go.mod ]; then $(GOFMT) -w prover provery; fi
 
+screenshots: setup $(STAMPS)/browser ## Take pictures for docs/images: of a unit (UNIT=queue/prove/KEY), of the page (PAGE=http://...)
+	$(if $(UNIT),node tools/screenshot/temporal-ui.cjs --unit $(UNIT) $(ARGS))
+	$(if $(PAGE),node tools/screenshot/zkml-page.cjs --url $(PAGE) $(ARGS))
+	@$(if $(UNIT)$(PAGE),,echo "say what of: UNIT=... as \`provery list\` names it, PAGE=http://127.0.0.1:3001"; exit 2)
+
 protos: setup ## Generate the prover network's messages again (their sources are in provery/provers/sp1/proto)
 	$(PY) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. provery/provers/sp1/proto/*.proto
 
 faults: setup tools-s3 ## Kill every part at every stage boundary; writes bench/results/faults.json
 	$(PY) -m tests.faults $(ARGS)
 
-fuzz-contracts: setup ## Random calls to contracts against models of their rules; writes bench/results/contracts.json
+fuzz-contracts: setup ## Random calls to contracts against models of their rules; writes bench/results/contracts*.json
 	$(PY) -m tests.contracts $(ARGS)
 
 bench: setup ## Measure; writes bench/results/latest.json
@@ -165,7 +178,9 @@ lock: $(STAMPS)/venv ## Resolve the locks again
 	$(PY) tools/trim_npm_lock.py tools/evm/package-lock.json
 	cd tools/chain && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 	$(PY) tools/trim_npm_lock.py tools/chain/package-lock.json
+	cd tools/browser && npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+	$(PY) tools/trim_npm_lock.py tools/browser/package-lock.json
 
 clean: ## Remove what set-up and runs made (the ledger and artifacts in .provery too)
-	rm -rf $(VENV) $(HOMEDIR) tools/npm/node_modules tools/evm/node_modules tools/chain/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(HOMEDIR) tools/npm/node_modules tools/evm/node_modules tools/chain/node_modules tools/browser/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from provery.chain.solidity import Solidity
 from provery.core.lanes import Call, Policy
+from provery.core.sending import send
 from provery.local.toolchain import evm_modules, find
 from provery.provers.statement_native import NativeStatements
 from provery.systems.hotshot import abi
 from provery.systems.hotshot.contracts import client_for
 from provery.systems.hotshot.model import LightClientState, StakeTableState
-from provery.systems.hotshot.sending import send
 from tests.support.anvil import Anvil
 from tests.support.hotshot_proofs import CHECKS, check_call
 

@@ -11,11 +11,14 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 
+from provery.core.access import AuditEntry
 from provery.core.ports import Attempt, AttemptEnd
 from provery.core.types import ArtifactRef, Plan, Stage, StagePlan, StageResult, Unit, Work, digest_json
+from provery.stores.access_keys import SqlApiKeys
 from provery.stores.ledger import SqlLedger, open_ledger
 
 ROUNDS = 300
@@ -65,6 +68,33 @@ async def measure(ledger: SqlLedger, size: int, rounds: int) -> dict[str, list[f
     return times
 
 
+async def measure_access(ledger: SqlLedger, size: int, rounds: int) -> dict[str, list[float]]:
+    """Times in ms of what a request to an HTTP API costs, ``size`` of them at once."""
+    times: dict[str, list[float]] = {
+        name: [] for name in ("key", "key (known)", "take", "append", "take+append")
+    }
+    access = ledger.access
+    secrets = [(await access.keys.add("bench", ["prove"]))[1] for _ in range(size)]
+    take = partial(access.buckets.take, per_minute=6e5, burst=1e4)
+    entry = AuditEntry(time.time(), "key:bench", "prove", "cached", 1.5, {"request": "ab" * 32})
+
+    async def both(bucket: str) -> None:
+        await take(bucket)
+        await access.audit.append(entry)
+
+    async def all_of(calls: Iterable[Awaitable[object]]) -> None:
+        await asyncio.gather(*calls)
+
+    for _ in range(rounds):
+        fresh = SqlApiKeys(ledger._database)
+        for name in ("key", "key (known)"):
+            await _timed(times[name], lambda k=fresh: all_of(k.find(s) for s in secrets))  # type: ignore[misc]
+        await _timed(times["take"], lambda: all_of(take(f"b{n}") for n in range(size)))
+        await _timed(times["append"], lambda: all_of(access.audit.append(entry) for _ in range(size)))
+        await _timed(times["take+append"], lambda: all_of(both(f"b{n}") for n in range(size)))
+    return times
+
+
 async def main() -> None:
     """Measure and print a table."""
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +102,11 @@ async def main() -> None:
         ledger = open_ledger(url)
         print(f"{ledger.name.split(':')[0]}, ms per call{'median':>20}{'P99':>10}")
         for size, rounds in ((1, ROUNDS), (32, ROUNDS // 5)):
-            for name, times in (await measure(ledger, size, rounds)).items():
+            measured = {
+                **await measure(ledger, size, rounds),
+                **await measure_access(ledger, size, rounds),
+            }
+            for name, times in measured.items():
                 times = sorted(times[rounds // 10 :])
                 p99 = times[int(len(times) * 0.99)]
                 print(f"{f'{name}, {size}':<25}{statistics.median(times):>10.2f}{p99:>10.2f}")

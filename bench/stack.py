@@ -35,6 +35,8 @@ class Stack:
     client: Client
     ledger: SqlLedger
     workers: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    """Where each worker serves /health and what its ingress has."""
 
     def rss(self) -> dict[str, int]:
         """Resident bytes by worker, its children included."""
@@ -98,13 +100,18 @@ async def stack(
         held.push_async_callback(_end, made)
         for args in workers:
             name = " ".join(args)
-            made.workers[name] = await start_worker(env, args, home / f"{len(made.workers)}.log")
+            made.ports[name] = free_port()
+            log = home / f"{len(made.workers)}.log"
+            made.workers[name] = await start_worker(env, args, log, made.ports[name])
         yield made
 
 
-async def start_worker(env: dict[str, str], args: Sequence[str], log: Path) -> asyncio.subprocess.Process:
-    """One worker process, ready to poll."""
-    port = free_port()
+async def start_worker(
+    env: dict[str, str], args: Sequence[str], log: Path, port: int = 0
+) -> asyncio.subprocess.Process:
+    """One worker process, ready to poll, or an ingress that at least listens; on a free port unless one is given."""
+    wanted = b"HTTP/1.1" if args[0] == "--ingress" else b" 200 "
+    port = port or free_port()
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "workers", *args, "--port", str(port), env=env, stdout=out, stderr=out
@@ -112,7 +119,7 @@ async def start_worker(env: dict[str, str], args: Sequence[str], log: Path) -> a
     for _ in range(600):
         if process.returncode is not None:
             raise RuntimeError(f"worker {args} ended: {_tail(log)}")
-        if await answers("127.0.0.1", port, b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n", b" 200 "):
+        if await answers("127.0.0.1", port, b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n", wanted):
             return process
         await asyncio.sleep(0.05)
     raise RuntimeError(f"worker {args} did not come up: {_tail(log)}")

@@ -13,6 +13,7 @@ SYSTEMS: dict[str, str] = {
     "beacon": "provery.systems.beacon",
     "hotshot": "provery.systems.hotshot",
     "queue": "provery.systems.queue",
+    "zkml": "provery.systems.zkml",
 }
 """System name → module with ``build(deps) -> System`` and, where it has one, an ingress and routes."""
 

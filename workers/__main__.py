@@ -65,7 +65,7 @@ async def main(options: argparse.Namespace) -> None:
         loop.add_signal_handler(sign, stop.set)
     role = ",".join(names) or f"ingress {options.ingress}"
     proving = sum(s.slots for s in specs if s.name not in ("io", "orchestrate"))
-    port = options.port if options.port is not None else int(env.get("METRICS_PORT") or 0)
+    port = options.port if options.port is not None else ingress.port(options.ingress, env)
     async with AsyncExitStack() as held:
         leased: list[devices.Gpu] = []
         if GPU in names and gpus:
@@ -82,7 +82,8 @@ async def main(options: argparse.Namespace) -> None:
         environment = building.result()
         held.push_async_callback(environment.close)
         feed = await ingress.build(environment, options.ingress) if options.ingress else None
-        health.attach(environment.metrics, environment.sdk_metrics, feed.routers if feed else ())
+        routers, serving = (feed.routers, feed.serving) if feed else ([], None)
+        health.attach(environment.metrics, environment.sdk_metrics, routers, serving)
         state.environment, state.feed = environment, feed
         await work(environment, feed, specs, stop, health.port)
 

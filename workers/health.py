@@ -9,13 +9,18 @@ from contextlib import suppress
 
 import httpx
 import uvicorn
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.types import Receive, Scope, Send
 
 from provery.api.app import create_app
+from provery.core.serving import Serving
+from workers.http import HEAD_BYTES, KEEP_ALIVE_S, PatientProtocol
 
 Ready = Callable[[], Awaitable[dict[str, str]]]
 """Names of what is not ready, with the reason; empty when all is."""
+GRACE_S = 10.0
+"""Seconds that requests in flight have once everything else has stopped."""
 
 
 class HealthServer:
@@ -29,27 +34,37 @@ class HealthServer:
         self._ready = ready
         self._registry: CollectorRegistry | None = None
         self._sdk = ""
-        self._app = create_app(title="Provery")
-        self._app.add_api_route("/ready", self._ready_page, methods=["GET"])
-        self._app.add_api_route("/metrics", self._metrics, methods=["GET"])
+        self._app = self._make()
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
         self.port = 0
 
     def attach(
-        self, registry: CollectorRegistry, sdk_metrics: str, routers: Sequence[APIRouter] = ()
+        self,
+        registry: CollectorRegistry,
+        sdk_metrics: str,
+        routers: Sequence[APIRouter] = (),
+        serving: Serving | None = None,
     ) -> None:
         """Show more, now that it exists.
 
         Args:
             registry: Our metrics.
             sdk_metrics: Address of the SDK's own Prometheus listener on loopback.
-            routers: HTTP APIs of systems to serve beside these pages.
+            routers: HTTP APIs of systems to serve beside these pages; their paths take precedence.
+            serving: Bounds of their requests, and how errors are said; None for the common ones.
         """
         self._registry, self._sdk = registry, sdk_metrics
-        for router in routers:
-            self._app.include_router(router)
-        self._app.openapi_schema = None  # made anew at the next request
+        self._app = self._make(routers, serving)
+
+    def _make(self, routers: Sequence[APIRouter] = (), serving: Serving | None = None) -> FastAPI:
+        app = create_app(routers, serving=serving, title="Provery")
+        app.add_api_route("/ready", self._ready_page, methods=["GET"])
+        app.add_api_route("/metrics", self._metrics, methods=["GET"])
+        return app
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)  # looked up at each request: attaching makes it anew
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one, readable as ``port`` afterwards.
@@ -59,7 +74,21 @@ class HealthServer:
         """
         listener = socket.create_server((host, port), reuse_port=False)
         self.port = listener.getsockname()[1]
-        config = uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(
+            self._serve,
+            interface="asgi3",
+            http=PatientProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            # Who asks is decided by systems that care, by their own list of proxies.
+            proxy_headers=False,
+            server_header=False,
+            h11_max_incomplete_event_size=HEAD_BYTES,
+            timeout_keep_alive=round(KEEP_ALIVE_S),
+            timeout_graceful_shutdown=round(GRACE_S),
+        )
         self._server = uvicorn.Server(config)
         # Signals belong to the worker: uvicorn must not take SIGTERM away from the drain.
         self._server.capture_signals = _nothing  # type: ignore[method-assign, assignment]

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fastapi import APIRouter
 
 from provery import registry
-from provery.client import Provery
-from provery.core.errors import ConfigurationError
-from provery.core.ports import Ingress
-from provery.core.types import UnitOutcome, Work, check_name
+from provery.client import Address, NotFound, Provery
+from provery.client.settling import recorded_outcome
+from provery.core.controls import UPDATE_CANCEL, Order
+from provery.core.errors import ConfigurationError, InvalidInput
+from provery.core.ports import Ingress, UnitState
+from provery.core.serving import Serving
+from provery.core.types import Unit, UnitOutcome, UnitStatus, Work, check_name
 from workers.runtime import Environment
+
+CANCEL_S = 5.0
+"""How long a cancelled unit is waited for: its prover has two seconds to end."""
 
 
 @dataclass(frozen=True)
 class EngineStarter:
-    """The port through which an ingress starts units: batches where the plans allow it."""
+    """The ports through which an ingress starts units: batches where the plans allow it, or one by one."""
 
     engine: Provery
 
@@ -26,6 +33,44 @@ class EngineStarter:
         """See :class:`provery.core.ports.Starter`."""
         async for outcome in self.engine.outcomes(works):
             yield outcome
+
+    async def start(self, work: Work) -> UnitState:
+        """See :class:`provery.core.ports.Units`."""
+        [started] = await self.engine.start([work])
+        if started.outcome is not None:
+            return _ended(started.outcome)
+        return UnitState(UnitStatus.RUNNING)
+
+    async def state(self, unit: Unit, *, wait_s: float = 0.0, live: bool = False) -> UnitState | None:
+        """See :class:`provery.core.ports.Units`."""
+        address = Address(unit.system, unit.stream, unit.key)
+        if wait_s > 0:
+            try:
+                async with asyncio.timeout(wait_s):
+                    return _ended(await self.engine.wait(address))
+            except TimeoutError:
+                pass  # as it stands
+            except NotFound:
+                pass  # unknown, or between two workflows: the ledger tells
+        row = await self.engine.ledger.unit(unit.system, unit.stream, unit.key)
+        if row is None:
+            return None
+        if row.status.terminal:
+            return _ended(await recorded_outcome(self.engine.ledger, row))
+        if live and (pulse := await self.engine.pulse(address)) is not None:
+            return UnitState(row.status, pulse.stage or row.stage, pulse.step, pulse.done)
+        return UnitState(row.status, row.stage)
+
+    async def cancel(self, unit: Unit, reason: str) -> UnitState | None:
+        """See :class:`provery.core.ports.Units`."""
+        address = Address(unit.system, unit.stream, unit.key)
+        with suppress(NotFound, InvalidInput):  # unknown, or ended meanwhile: the ledger tells
+            await self.engine.order(UPDATE_CANCEL, address, Order(by="api", reason=reason))
+        return await self.state(unit, wait_s=CANCEL_S)
+
+
+def _ended(outcome: UnitOutcome) -> UnitState:
+    return UnitState(outcome.status, outcome.stage, outcome=outcome)
 
 
 @dataclass(frozen=True)
@@ -38,6 +83,12 @@ class Feed:
     def routers(self) -> list[APIRouter]:
         """The system's HTTP API, if it has one."""
         return [self.ingress.routes] if isinstance(self.ingress.routes, APIRouter) else []
+
+    @property
+    def serving(self) -> Serving | None:
+        """What the API asks of the server, if it asks anything."""
+        found = getattr(self.ingress, "serving", None)
+        return found if isinstance(found, Serving) else None
 
     async def waiting(self) -> str:
         """Why it is not ready."""
@@ -54,6 +105,19 @@ class Feed:
         finally:
             stopping.cancel()
             await self.ingress.close()
+
+
+def port(stream_id: str, env: Mapping[str, str]) -> int:
+    """Where the process listens: where the clients of its ingress expect it, else ``METRICS_PORT``, else anywhere.
+
+    Args:
+        stream_id: ``<system>/<stream>`` of the ingress; empty for none.
+        env: The process environment.
+    """
+    system, _, stream = stream_id.partition("/")
+    expected = getattr(registry.load(system, env), "api_port", None) if system else None
+    found = expected(stream, env) if expected is not None else None
+    return int(found if found is not None else env.get("METRICS_PORT") or 0)
 
 
 async def build(environment: Environment, stream_id: str) -> Feed:

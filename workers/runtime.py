@@ -22,6 +22,7 @@ from activities.metrics import StageMetrics
 from provery import registry
 from provery.chain import metrics as chain_metrics
 from provery.chain import open_chain
+from provery.chain.solidity import Solidity
 from provery.client import connect
 from provery.core.errors import ConfigurationError
 from provery.core.ports import Deps, System
@@ -29,8 +30,10 @@ from provery.core.queues import ORCHESTRATE, task_queue
 from provery.local import toolchain
 from provery.provers import build_provers
 from provery.provers.circuits import CircuitRegistry
+from provery.provers.models import build_model_provers
 from provery.provers.sp1 import metrics as network_metrics
 from provery.provers.statements import build_statement_provers
+from provery.provers.tools import Tools
 from provery.stores.artifacts import open_store
 from provery.stores.ledger import SqlLedger, open_ledger
 from workers import tracing
@@ -143,7 +146,11 @@ async def build(
         home=home,
         statements=build_statement_provers(env, home, ledger, prover_slots),
         open_chain=open_chain,
+        compile_contracts=Solidity(Tools.find(env, home).node, toolchain.evm_modules()).contracts,
         metrics=metrics,
+        models=build_model_provers(env, home, prover_slots),
+        registry=ledger.models,
+        access=ledger.access,
     )
     network_metrics.register(metrics)
     chain_metrics.register(metrics)

@@ -55,6 +55,10 @@ type Circuit struct {
 	ID string
 	// Constraints is their number, for estimates.
 	Constraints int
+	// Resident says that proofs are so short that what they need is worth keeping in memory between them.
+	Resident bool
+	// Prepare, if there is one, goes before New: it reads what the circuit is made from.
+	Prepare func() error
 	// New returns the circuit to compile.
 	New func() frontend.Circuit
 	// Assign reads an input document, checks the statement outside of the circuit, in milliseconds, and returns the
@@ -87,6 +91,11 @@ func Compile(c *Circuit) (*Compiled, error) {
 	var builder frontend.NewBuilder = r1cs.NewBuilder
 	if c.Scheme == Plonk {
 		builder = scs.NewBuilder
+	}
+	if c.Prepare != nil {
+		if err := c.Prepare(); err != nil {
+			return nil, err
+		}
 	}
 	built, err := frontend.Compile(ecc.BN254.ScalarField(), builder, c.New(), frontend.IgnoreUnconstrainedInputs())
 	if err != nil {

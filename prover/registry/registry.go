@@ -1,4 +1,5 @@
-// Package registry lists the circuits that the program knows: one line for each system.
+// Package registry lists the circuits that the program knows, and the families that it makes circuits of: one line for
+// each system.
 package registry
 
 import (
@@ -7,6 +8,7 @@ import (
 	"provery/prover/circuits"
 	beacon "provery/provery/systems/beacon/circuit"
 	hotshot "provery/provery/systems/hotshot/circuit"
+	zkml "provery/provery/systems/zkml/circuit"
 )
 
 // Circuits describes every circuit.
@@ -16,4 +18,9 @@ func Circuits() []*circuits.Circuit {
 		beacon.Circuits(),
 		hotshot.Circuits(),
 	)
+}
+
+// Catalog finds any circuit, those of families included.
+func Catalog() *circuits.Catalog {
+	return &circuits.Catalog{Circuits: Circuits(), Families: []*circuits.Family{zkml.Family()}}
 }

@@ -12,8 +12,10 @@ import (
 
 	"provery/prover/circom"
 	"provery/prover/circuits"
+	"provery/prover/crew"
 	"provery/prover/fault"
 	"provery/prover/groth16"
+	"provery/prover/statement"
 	"provery/prover/zkey"
 )
 
@@ -32,12 +34,15 @@ type Options struct {
 	// CacheDir, if not empty, keeps compiled witness generators between runs.
 	CacheDir string
 	// Circuits are the program's own, for the ops circuit_….
-	Circuits []*circuits.Circuit
+	Circuits *circuits.Catalog
+	// StatementBytes bounds the memory of what proofs of short circuits keep between them.
+	StatementBytes int64
 }
 
 // DefaultOptions suit a worker on a machine with some gigabytes to spare.
 func DefaultOptions() Options {
-	return Options{Threads: runtime.GOMAXPROCS(0), MaxKeyBytes: 4 << 30, TableBytes: 512 << 20, EagerBytes: 8 << 20, WidenAfter: 50}
+	return Options{Threads: runtime.GOMAXPROCS(0), MaxKeyBytes: 4 << 30, TableBytes: 512 << 20, EagerBytes: 8 << 20, WidenAfter: 50,
+		Circuits: &circuits.Catalog{}, StatementBytes: 1 << 30}
 }
 
 const (
@@ -55,6 +60,7 @@ type Engine struct {
 	keys       *shelf[*keyEntry]
 	generators *shelf[*circom.Calculator]
 	verifiers  *shelf[*groth16.VerifyingKey]
+	statements *statement.Residents
 	background sync.WaitGroup
 }
 
@@ -73,7 +79,8 @@ func NewEngine(options Options) *Engine {
 		options.Threads = runtime.GOMAXPROCS(0)
 	}
 	return &Engine{options: options, keys: newShelf[*keyEntry](options.MaxKeyBytes),
-		generators: newShelf[*circom.Calculator](maxGeneratorBytes), verifiers: newShelf[*groth16.VerifyingKey](64 << 20)}
+		generators: newShelf[*circom.Calculator](maxGeneratorBytes), verifiers: newShelf[*groth16.VerifyingKey](64 << 20),
+		statements: statement.NewResidents(options.StatementBytes)}
 }
 
 // widen computes a key's multiples if it has none, as far as the shelf has room.
@@ -108,19 +115,17 @@ func (e *Engine) widenLater(entry *keyEntry, proofs int64) {
 // item's error of kind internal. Of a failed item's outcome, the error and the time it took are left.
 func eachItem(outcomes []Outcome, workers int, work func(i int) error) {
 	var next atomic.Int64
-	var group sync.WaitGroup
+	var all crew.Crew
 	for range max(1, min(workers, len(outcomes))) {
-		group.Add(1)
-		go func() {
-			defer group.Done()
+		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(outcomes); i = int(next.Add(1)) - 1 {
 				if err := guarded(func() error { return work(i) }); err != nil {
 					outcomes[i] = Outcome{CPU: outcomes[i].CPU, Wall: outcomes[i].Wall, Error: fault.Of(err)}
 				}
 			}
-		}()
+		})
 	}
-	group.Wait()
+	all.Wait()
 }
 
 // guarded turns a panic into an error of kind internal.

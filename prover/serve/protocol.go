@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"provery/prover/circuits"
 	"provery/prover/fault"
 	"provery/prover/mapfile"
 	"provery/prover/pace"
@@ -172,11 +171,11 @@ func (e *Engine) circuit(r *request, report progress, used func() usage) (any, e
 		usage
 	}
 	if r.Op == "circuit_list" {
-		return answer{statement.List(e.options.Circuits, &r.Order), used()}, nil
+		return answer{statement.List(e.options.Circuits.Circuits, &r.Order), used()}, nil
 	}
 	tell := pace.Tell(func(phase string, done float64) { report(phase, int(1000*done), 1000) })
 	if step, is := strings.CutPrefix(r.Op, "ceremony_"); is {
-		result, err := r.Ceremony(e.options.Circuits, step, tell)
+		result, err := r.Ceremony(e.options.Circuits.Circuits, step, tell)
 		return answer{result, used()}, err
 	}
 	order := r.Order
@@ -187,7 +186,8 @@ func (e *Engine) circuit(r *request, report progress, used func() usage) (any, e
 		result, err := order.Strings(verb, tell)
 		return answer{result, used()}, err
 	}
-	c, err := circuits.Find(e.options.Circuits, r.Circuit)
+	order.Residents = e.statements
+	c, err := e.options.Circuits.Find(r.Circuit, r.Document)
 	if err != nil {
 		return nil, err
 	}

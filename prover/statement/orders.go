@@ -35,6 +35,10 @@ type Order struct {
 	File   string `json:"file"`
 	Digest string `json:"digest"`
 	Power  int    `json:"power"`
+	// Document names a circuit of a family, instead of Circuit.
+	circuits.Document
+	// Residents keep what proofs of short circuits need; nil for none.
+	Residents *Residents `json:"-"`
 }
 
 // Listed is a circuit and what is known of its keys.
@@ -113,6 +117,13 @@ func (o *Order) Check(c *circuits.Circuit) (any, error) {
 // find returns the store and the set-up to use.
 func (o *Order) find(c *circuits.Circuit) (keys.Store, *keys.Manifest, error) {
 	store := keys.Store{Dir: o.Keys}
+	if c.ID == "" {
+		compiled, err := circuits.Compile(c)
+		if err != nil {
+			return store, nil, err
+		}
+		c.ID = compiled.ID
+	}
 	manifest, err := store.Find(c, o.Setup)
 	return store, manifest, err
 }

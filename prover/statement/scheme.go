@@ -11,6 +11,7 @@ import (
 	"github.com/consensys/gnark/backend/solidity"
 	"github.com/consensys/gnark/backend/witness"
 	"github.com/consensys/gnark/constraint"
+	cs "github.com/consensys/gnark/constraint/bn254"
 
 	"provery/prover/circuits"
 	"provery/prover/fault"
@@ -25,18 +26,23 @@ type verifyingKey interface {
 	inputs() int
 	// verify checks a proof in its file's form; there must be as many public values as the key takes.
 	verify(file []byte, public fr.Vector) error
-	// prove makes a proof in its file's form.
-	prove(j *job) ([]byte, error)
+	// open reads and maps what proving with a set-up takes. With keep, work is done that pays from the second proof on.
+	open(store keys.Store, manifest *keys.Manifest, keep bool, threads int) (instrument, error)
 	ExportSolidity(to io.Writer, options ...solidity.ExportOption) error
 }
 
-// job is a proof to be made.
-type job struct {
-	store    keys.Store
-	manifest *keys.Manifest
-	witness  witness.Witness
-	threads  int
-	begin    func(step string)
+// instrument is what proofs are made with: a constraint system in memory and a proving key, mapped.
+type instrument interface {
+	// prove makes a proof in its file's form.
+	prove(full witness.Witness, threads int, begin func(step string)) ([]byte, error)
+	// bytes is about how much memory it takes, pages of mapped files included.
+	bytes() int64
+	close()
+}
+
+// memoryOf is about how much memory a decoded constraint system takes, and the files that are mapped with it.
+func memoryOf(manifest *keys.Manifest) int64 {
+	return 8*manifest.Files["cs"].Bytes + manifest.Files["pk"].Bytes
 }
 
 // schemeName is the scheme's name in files, where none stands for Groth16.
@@ -81,8 +87,8 @@ func (k groth16Key) verify(file []byte, public fr.Vector) error {
 	return nil
 }
 
-func (k groth16Key) prove(j *job) ([]byte, error) {
-	text, err := j.store.Read(j.manifest, "cs")
+func (k groth16Key) open(store keys.Store, manifest *keys.Manifest, _ bool, _ int) (instrument, error) {
+	text, err := store.Read(manifest, "cs")
 	if err != nil {
 		return nil, err
 	}
@@ -90,18 +96,30 @@ func (k groth16Key) prove(j *job) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := j.store.ProvingKey(j.manifest, system)
+	key, err := store.ProvingKey(manifest, system)
 	if err != nil {
 		return nil, err
 	}
-	defer key.Close()
-	maker := &prover{system: system, key: key, commitments: system.CommitmentInfo.(constraint.Groth16Commitments), threads: j.threads, begin: j.begin}
-	proof, err := maker.prove(j.witness)
+	return &groth16Instrument{system, key, memoryOf(manifest)}, nil
+}
+
+type groth16Instrument struct {
+	system *cs.R1CS
+	key    *keys.ProvingKey
+	memory int64
+}
+
+func (g *groth16Instrument) prove(full witness.Witness, threads int, begin func(step string)) ([]byte, error) {
+	maker := &prover{system: g.system, key: g.key, commitments: g.system.CommitmentInfo.(constraint.Groth16Commitments), threads: threads, begin: begin}
+	proof, err := maker.prove(full)
 	if err != nil {
 		return nil, err
 	}
 	return encodeProof(proof), nil
 }
+
+func (g *groth16Instrument) bytes() int64 { return g.memory }
+func (g *groth16Instrument) close()       { _ = g.key.Close() }
 
 type plonkKey struct{ *bn254plonk.VerifyingKey }
 
@@ -111,8 +129,8 @@ func (k plonkKey) verify(file []byte, public fr.Vector) error {
 	return plonk.Verify(file, k.VerifyingKey, public)
 }
 
-func (k plonkKey) prove(j *job) ([]byte, error) {
-	text, err := j.store.Read(j.manifest, "cs")
+func (k plonkKey) open(store keys.Store, manifest *keys.Manifest, keep bool, threads int) (instrument, error) {
+	text, err := store.Read(manifest, "cs")
 	if err != nil {
 		return nil, err
 	}
@@ -120,14 +138,30 @@ func (k plonkKey) prove(j *job) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := j.store.PlonkKey(j.manifest, system, k.VerifyingKey)
+	key, err := store.PlonkKey(manifest, system, k.VerifyingKey)
 	if err != nil {
 		return nil, err
 	}
-	defer key.Close()
-	proof, err := plonk.Prove(system, key, j.witness, j.threads, j.begin)
+	out := &plonkInstrument{system, key, memoryOf(manifest)}
+	if keep {
+		out.memory += key.Widen(threads)
+	}
+	return out, nil
+}
+
+type plonkInstrument struct {
+	system *cs.SparseR1CS
+	key    *plonk.Key
+	memory int64
+}
+
+func (p *plonkInstrument) prove(full witness.Witness, threads int, begin func(step string)) ([]byte, error) {
+	proof, err := plonk.Prove(p.system, p.key, full, threads, begin)
 	if err != nil {
 		return nil, err
 	}
 	return plonk.EncodeProof(proof), nil
 }
+
+func (p *plonkInstrument) bytes() int64 { return p.memory }
+func (p *plonkInstrument) close()       { p.key.Close() }

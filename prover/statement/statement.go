@@ -88,26 +88,38 @@ func (o *Order) Prove(c *circuits.Circuit, progress pace.Tell) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := store.Read(manifest, "vk")
-	if err != nil {
-		return nil, err
-	}
-	vk, err := readVerifyingKey(c.Scheme, text)
-	if err != nil {
-		return nil, err
-	}
 	witness, err := circuits.Witness(assignment, false)
 	if err != nil {
 		return nil, err
 	}
 	p := pace.New(progress, pace.Scale(stepsOf(c.Scheme), manifest.Constraints))
 	defer p.Stop()
-	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	use := once
+	if c.Resident && o.Residents != nil {
+		use = o.Residents.use
+	} else {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	}
 	p.Begin("load")
+	read := func() (verifyingKey, error) {
+		text, err := store.Read(manifest, "vk")
+		if err != nil {
+			return nil, err
+		}
+		return readVerifyingKey(c.Scheme, text)
+	}
 	var file []byte
-	err = mapfile.Guard(func() (err error) {
-		file, err = vk.prove(&job{store, manifest, witness, o.Threads, p.Begin})
-		return err
+	err = mapfile.Guard(func() error {
+		return use(store, manifest, o.Threads, read, func(vk verifyingKey, with instrument) (err error) {
+			if file, err = with.prove(witness, o.Threads, p.Begin); err != nil {
+				return err
+			}
+			p.Begin("verify")
+			if err := verify(c, vk, file, values); err != nil {
+				return fault.New(fault.Internal, "the proof made does not verify: %v", err)
+			}
+			return nil
+		})
 	})
 	var known *fault.Error
 	if err != nil && (!errors.As(err, &known) || known.Kind == fault.Internal || errors.Is(err, mapfile.ErrUnreadable)) {
@@ -116,11 +128,7 @@ func (o *Order) Prove(c *circuits.Circuit, progress pace.Tell) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Begin("verify")
 	public := Public{Circuit: c.Name, CircuitID: manifest.CircuitID, Scheme: manifest.Scheme, VerifyingKey: manifest.SetupID, Values: values}
-	if err := verify(c, vk, file, values); err != nil {
-		return nil, blame(store, manifest, fault.New(fault.Internal, "the proof made does not verify: %v", err))
-	}
 	return o.write(&Made{Public: public, Setup: manifest.Setup.Kind, Insecure: manifest.Setup.Insecure, Steps: p.Stop()}, file)
 }
 

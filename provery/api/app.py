@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -13,9 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from provery.core.errors import InvalidInput, ProveryError, TransientError
+from provery.core.serving import Serving, plain_refusal
 
 log = logging.getLogger(__name__)
-MAX_BODY = 2**20
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 TELEMETRY = TelemetryConfig(
     exclude=lambda scope: (
@@ -28,23 +29,25 @@ TELEMETRY = TelemetryConfig(
 )
 """Of what FastAPI itself can tell OpenTelemetry: one span per request, where the process has a tracer provider."""
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many_requests"}
+HEALTH = "/health"
 
 
 def create_app(
     routers: Sequence[APIRouter] = (),
     *,
-    max_body: int = MAX_BODY,
+    serving: Serving | None = None,
     title: str = "Provery",
 ) -> FastAPI:
     """Make the server.
 
     Args:
-        routers: Of the systems.
-        max_body: Largest request body, bytes.
+        routers: Of the systems. One that has a /health of its own is served that.
+        serving: Bounds of requests and the shape of errors; None for the common ones.
         title: Name in the OpenAPI document.
     """
     app = FastAPI(title=title, docs_url="/docs", redoc_url=None, telemetry=TELEMETRY)
-    app.add_middleware(BodyLimit, limit=max_body)
+    app.state.serving = serving or Serving()
+    app.add_middleware(BodyLimit, serving=app.state.serving)
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(ProveryError, _on_provery)
@@ -52,89 +55,119 @@ def create_app(
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_defect)
 
-    @app.get("/health")
-    async def health() -> dict[str, bool]:
-        """The process runs."""
-        return {"ok": True}
+    if not any(getattr(route, "path", "") == HEALTH for router in routers for route in router.routes):
+
+        @app.get(HEALTH)
+        async def health() -> dict[str, bool]:
+            """The process runs."""
+            return {"ok": True}
 
     return app
 
 
 class BodyLimit:
-    """Refuses bodies above a limit by their header, or by counting where none tells.
+    """Refuses bodies above a limit by their header, or by counting where none tells, and those that take too long.
 
     Args:
         app: The server inside.
-        limit: Bytes.
+        serving: The bounds.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, serving: Serving) -> None:
         self._app = app
-        self._limit = limit
+        self._serving = serving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._serving.max_body
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not declared.isdigit() or int(declared[:20]) > self._limit:
-            await self._refuse(scope, receive, send)
+        if not declared.isdigit() or int(declared[:20]) > limit:
+            await self._refuse(413, "too_large", f"request body exceeds {limit} bytes", scope, receive, send)
             return
         # Read here, so that a body without a length is refused before the application sees a byte of it.
-        body, more = bytearray(), True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._limit:
-                await self._refuse(scope, receive, send)
-                return
-        pending: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        try:
+            async with asyncio.timeout(self._serving.body_s):
+                body = await _read(receive, limit)
+        except TimeoutError:
+            said = f"no complete request within {self._serving.body_s:g} s"
+            await self._refuse(408, "timeout", said, scope, receive, send)
+            return
+        except _TooLarge:
+            await self._refuse(413, "too_large", f"request body exceeds {limit} bytes", scope, receive, send)
+            return
+        if body is None:
+            return
+        pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
             return pending.pop() if pending else await receive()
 
         await self._app(scope, replay, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = _error(413, "too_large", f"request body exceeds {self._limit} bytes")
+    async def _refuse(
+        self, status: int, code: str, message: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        response = JSONResponse(self._serving.refusal(status, code, message), status)
         response.headers["connection"] = "close"
         await response(scope, receive, send)
 
 
-async def _on_provery(_request: Request, error: Exception) -> Response:
+class _TooLarge(Exception):
+    """A body is larger than allowed."""
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """The whole body; None where the client has gone."""
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise _TooLarge
+    return bytes(body)
+
+
+async def _on_provery(request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidInput):
-        return _error(400, "bad_request", str(error))
+        return _error(request, 400, "bad_request", str(error))
     if isinstance(error, TransientError):
-        response = _error(503, "unavailable", "a dependency does not answer; try again")
+        response = _error(request, 503, "unavailable", "a dependency does not answer; try again")
         response.headers["retry-after"] = "1"
         log.warning("%s", error)
         return response
     log.error("request failed: %s", error)
-    return _error(500, "internal", str(error))
+    return _error(request, 500, "internal", str(error))
 
 
-async def _on_validation(_request: Request, error: Exception) -> Response:
+async def _on_validation(request: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     where = ".".join(str(part) for part in first["loc"])
-    return _error(400, "bad_request", f"{where}: {first['msg']}")
+    return _error(request, 400, "bad_request", f"{where}: {first['msg']}")
 
 
-async def _on_http(_request: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     code = _CODES.get(status, "error")
-    if status == 404:
+    if status == 404 and _serving(request).refusal is plain_refusal:
         return JSONResponse({"error": code}, status)
-    return _error(status, code, str(error.detail) if isinstance(error, HTTPException) else "")
+    return _error(request, status, code, str(error.detail) if isinstance(error, HTTPException) else "")
 
 
-async def _on_defect(_request: Request, error: Exception) -> Response:
+async def _on_defect(request: Request, error: Exception) -> Response:
     log.error("request failed", exc_info=error)
-    return _error(500, "internal", "something went wrong on the server")
+    return _error(request, 500, "internal", "something went wrong on the server")
 
 
-def _error(status: int, error: str, message: str) -> JSONResponse:
-    return JSONResponse({"error": error, "message": message}, status)
+def _error(request: Request, status: int, error: str, message: str) -> JSONResponse:
+    return JSONResponse(_serving(request).refusal(status, error, message), status)
+
+
+def _serving(request: Request) -> Serving:
+    found = request.app.state.serving
+    return found if isinstance(found, Serving) else Serving()

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from provery.core.contracts import CompiledContract
 from provery.core.errors import ConfigurationError, InvalidInput
 from provery.core.types import Json
 
@@ -29,24 +30,12 @@ TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Compiled:
-    """One contract."""
-
-    name: str
-    abi: list[Json]
-    creation: bytes
-    """Code that creates it; its constructor's arguments follow, ABI-encoded."""
-    size: int
-    """Bytes of the code that stays on chain: at most 24,576."""
-
-
-@dataclass(frozen=True)
 class Build:
     """What one run of the compiler gave."""
 
     compiler: str
     """Its version, such as ``0.8.37+commit.f401782d.Emscripten.clang``."""
-    contracts: Mapping[str, Compiled]
+    contracts: Mapping[str, CompiledContract]
     """By name; interfaces and abstract contracts are left out."""
     warnings: tuple[str, ...] = field(default=())
 
@@ -82,7 +71,7 @@ class Solidity:
             raise InvalidInput(
                 f"the contract does not compile: {errors[0].strip()}", value=", ".join(sources)
             )
-        contracts: dict[str, Compiled] = {}
+        contracts: dict[str, CompiledContract] = {}
         for name, made in ((n, c) for file in told.get("contracts", {}).values() for n, c in file.items()):
             code = made["evm"]["bytecode"]["object"]
             if not code:
@@ -90,9 +79,13 @@ class Solidity:
             if name in contracts:
                 raise InvalidInput("two contracts have one name", value=name)
             size = len(made["evm"]["deployedBytecode"]["object"]) // 2
-            contracts[name] = Compiled(name, made["abi"], bytes.fromhex(code), size)
+            contracts[name] = CompiledContract(name, made["abi"], bytes.fromhex(code), size)
         warnings = tuple(m["formattedMessage"].strip() for m in messages if m["severity"] == "warning")
         return Build(await self.version(), contracts, warnings)
+
+    async def contracts(self, sources: Mapping[str, str]) -> Mapping[str, CompiledContract]:
+        """The contracts of :meth:`compile`: a :data:`~provery.core.contracts.CompileContracts`."""
+        return (await self.compile(sources)).contracts
 
     async def version(self) -> str:
         """The compiler's version."""
@@ -100,6 +93,12 @@ class Solidity:
         return lines[-1]
 
     async def _run(self, argument: str, given: bytes) -> bytes:
+        if not self.node.is_file():
+            raise ConfigurationError(
+                "Node.js, which the Solidity compiler runs on, is not there",
+                value=self.node,
+                action="run `make setup`, or set PROVERY_NODE_BIN",
+            )
         if not (self.modules / "solc").is_dir():
             raise ConfigurationError(
                 "the Solidity compiler is not installed",

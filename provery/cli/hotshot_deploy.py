@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,14 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from provery import registry
 from provery.chain import open_chain
 from provery.cli.contracts import compiler
+from provery.cli.deploying import overview, part, told
 from provery.cli.options import JsonOption
-from provery.cli.output import console, emit, say, table
+from provery.cli.output import console, emit, say
 from provery.cli.progress import bar
 from provery.cli.session import Session, run
-from provery.core.errors import ConfigurationError, InvalidInput
+from provery.core.contracts import LARGEST_CODE
+from provery.core.errors import InvalidInput
 from provery.core.lanes import Contract
 
 SYSTEM = "hotshot"
@@ -72,26 +74,41 @@ def deploy(
     salt: Annotated[
         int, typer.Option(min=0, help="Another number makes another light client of the same set-up.")
     ] = 0,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "-f", help="Topology file whose home has the keys; temporal-dev.yaml without."
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Put a light client on an L1: the verifier of the stream's circuit, the code, and its proxy.
 
     Safe to repeat: addresses follow from code and set-up, and what is there is found. The account's secrets come from
-    the environment (docs/contracts.md). Nothing else may send from the account meanwhile.
+    the environment (docs/contracts.md). Nothing else may send from the account meanwhile. The key is PROVERY_HOME's, or
+    that of the topology file's home without, as for `provery hotshot run`.
 
     JSON: {"chain_id", "deployer", "circuit", "verifying_key", "insecure", "proxy": address, "contracts": [{"name",
     "address", "found", "transaction", "gas", "fee": wei as a string}], "gas": total, "implementation": where the proxy
     points, "upgraded", "finalized": {"view", "height", "block_comm_root"}}
     """
     given = locals()
+    if not os.environ.get("PROVERY_HOME"):
+        from provery.local.config import DEFAULT_FILE
+        from provery.local.hotshot import topology_of
+
+        if file is not None or DEFAULT_FILE.exists():
+            os.environ["PROVERY_HOME"] = str(topology_of(file, os.environ).home_path)
 
     async def go(session: Session) -> dict[str, Any]:
         env = session.env
-        deploying, genesis, reader = (_part(name, env) for name in ("deploying", "genesis", "settings"))
+        deploying, genesis, reader = (
+            part(SYSTEM, name, env) for name in ("deploying", "genesis", "settings")
+        )
         # A stream's own variable counts before any other.
         own = {reader.variables(stream, name, alone=False)[0]: given[name] for name in _BY_SETTINGS}
         settings = reader.HotShotSettings.load(stream, {**env, **{k: v for k, v in own.items() if v}})
-        errors = Contract(_part("abi", env).ERRORS)
+        errors = Contract(part(SYSTEM, "abi", env).ERRORS)
         # First what is quick to fail: making keys of a large circuit takes a minute.
         chain = await open_chain(settings.l1_provider_url, settings.account, errors)
         try:
@@ -132,11 +149,7 @@ def deploy(
     if json_:
         emit(done)
         return
-    rows = [
-        (c["name"], c["address"], "found" if c["found"] else c["transaction"], c["gas"] or "")
-        for c in done["contracts"]
-    ]
-    console().print(table("", ("contract", "address", "transaction", "gas"), rows))
+    console().print(overview(done["contracts"]))
     say(f"light client: {done['proxy']} on chain {done['chain_id']}, {done['gas']} gas")
     say(f"it stands at view {done['finalized']['view']}, height {done['finalized']['height']}")
     if done["upgraded"]:
@@ -145,18 +158,11 @@ def deploy(
         say("INSECURE development key: whoever made it can forge states", style="yellow", stderr=True)
 
 
-def _part(name: str, env: Mapping[str, str]) -> Any:
-    found = registry.part(SYSTEM, name, env)
-    if found is None:
-        raise ConfigurationError("the system lacks a part", value=f"{SYSTEM}.{name}")
-    return found
-
-
 async def _code(
     session: Session, circuit: str, setup: str, env: Mapping[str, str], *, quiet: bool
 ) -> tuple[Any, dict[str, Any]]:
     """Creation codes: the verifier's from the circuit's key, the others as they are shipped."""
-    contracts = _part("contracts", env)
+    contracts = part(SYSTEM, "contracts", env)
     native = session.native()
     with bar(f"verifier of {circuit}", quiet=quiet) as progress, tempfile.TemporaryDirectory() as folder:
         key = await native.prepare(circuit, progress, setup)
@@ -165,31 +171,22 @@ async def _code(
         build = await compiler().compile({"verifier.sol": source})
     name, client = contracts.client_for({n: c.abi for n, c in build.contracts.items()})
     verifier = build.contracts[name]
-    if verifier.size > 24_576:
+    if verifier.size > LARGEST_CODE:
         raise InvalidInput(
-            "the verifier is too large for a contract", value=verifier.size, expected="24,576 bytes"
+            "the verifier is too large for a contract",
+            value=verifier.size,
+            expected=f"{LARGEST_CODE:,} bytes",
         )
-    code = _part("deploying", env).Code(
+    code = part(SYSTEM, "deploying", env).Code(
         verifier.creation, contracts.creation_code(client), contracts.creation_code(contracts.PROXY)
     )
     return code, {"verifying_key": key, "insecure": told.get("insecure") is not False}
 
 
 def _object(done: Any) -> dict[str, Any]:
-    contracts = [
-        {
-            "name": one.name,
-            "address": one.address,
-            "found": one.found,
-            "transaction": one.transaction,
-            "gas": one.gas,
-            "fee": str(one.fee),
-        }
-        for one in done.contracts
-    ]
     return {
         "proxy": done.proxy,
-        "contracts": contracts,
+        "contracts": [told(one) for one in done.contracts],
         "gas": sum(one.gas for one in done.contracts),
         "implementation": done.implementation,
         "upgraded": done.upgraded,

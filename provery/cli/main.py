@@ -14,11 +14,13 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from provery.cli import (
+    audit,
     circuits,
     contracts,
     demo,
     explain,
     hotshot,
+    keys,
     lanes,
     local,
     orders,
@@ -26,6 +28,7 @@ from provery.cli import (
     schedules,
     storage,
     units,
+    zkml,
 )
 from provery.cli.failures import error_object, exit_code, usage_object
 from provery.cli.output import emit, say
@@ -114,6 +117,9 @@ app.add_typer(contracts.app, name="contracts")
 app.add_typer(demo.app, name="demo")
 app.add_typer(hotshot.app, name="hotshot")
 app.add_typer(schedules.app, name="schedule")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(lanes.app, name="lane")
 app.add_typer(storage.ledger, name="ledger")
 app.add_typer(storage.artifacts, name="artifacts")
+app.add_typer(zkml.app, name="zkml")

@@ -231,6 +231,7 @@ def deps_of(session: Session) -> Deps:
         home=session.home,
         statements=session.statements(),
         open_chain=open_chain,
+        registry=ledger.models,
     )
 
 

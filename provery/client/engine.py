@@ -15,6 +15,7 @@ from provery.client.connection import NotFound, patiently, same_converter, toget
 from provery.client.links import ui_link
 from provery.client.listing import Run, list_runs, run_of
 from provery.client.orders import Obeyed, Orders
+from provery.client.pulse import Pulse, pulse_of
 from provery.client.schedules import Schedules
 from provery.client.settling import CLAIM_GRACE_S, Settlement, recorded_outcome
 from provery.client.starting import start_unit
@@ -193,6 +194,11 @@ class Provery:
         except (TimeoutError, TemporalError, RuntimeError, TypeError):
             return None  # a courtesy: without a worker, or with one of another version, there is no progress
         return progress
+
+    async def pulse(self, unit: Address) -> Pulse | None:
+        """What a unit's workers do now, by the server alone; None where its own workflow does not run."""
+        seen = await self._describe(unit.workflow_id)
+        return await pulse_of(seen) if seen is not None else None
 
     async def runs(
         self, *, system: str = "", stream: str = "", status: str = "", query: str = "", limit: int = 50

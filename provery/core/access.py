@@ -178,6 +178,61 @@ class Idempotency(Protocol):
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Somebody asked for a proof."""
+
+    seq: int
+    """Grows with every request that was new: the place in a list. 0 before it is kept."""
+    proof: str
+    """Digest of the request."""
+    who: str
+    """``key:<id>`` or ``ip:<address>``."""
+    at: float
+    """Seconds since 1970."""
+    model: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """A proof that was made: how a verifier that has only hashes finds what it is of."""
+
+    proof: str
+    """Digest of the request."""
+    model_hash: str
+    input_hash: str
+    proof_hash: str
+
+
+class Requests(Protocol):
+    """Who asked for which proofs, shared by all replicas."""
+
+    async def note(self, asked: Asked) -> bool:
+        """Keep; the same proof asked for by the same again changes nothing. Returns whether it was new."""
+        ...
+
+    async def askers(self, proof: str) -> list[str]:
+        """Who wants a proof, first to last."""
+        ...
+
+    async def withdraw(self, proof: str, who: str) -> bool:
+        """Somebody wants it no more; returns whether they had wanted it. One transaction."""
+        ...
+
+    async def page(self, who: str = "", *, before: int = 0, limit: int = 50) -> list[Asked]:
+        """Requests of one, or of all without ``who``, newest first; with ``before``, those of lower ``seq``."""
+        ...
+
+    async def made(self, made: Made) -> None:
+        """Keep where a proof's hashes lead; again changes nothing."""
+        ...
+
+    async def find(self, *, proof_hash: str = "", model_hash: str = "", input_hash: str = "") -> list[str]:
+        """Digests of at most 8 requests with all the hashes given, newest first; none where none is given."""
+        ...
+
+
+@dataclass(frozen=True)
 class Access:
     """All of it, as workers inject it."""
 
@@ -186,3 +241,4 @@ class Access:
     audit: Audit
     deliveries: Deliveries
     idempotency: Idempotency
+    requests: Requests

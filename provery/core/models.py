@@ -143,6 +143,35 @@ class Shown:
     """Bits of fraction of the outputs."""
 
 
+NATIVE_OPERATORS = frozenset(
+    {
+        "Add",
+        "AveragePool",
+        "BatchNormalization",
+        "Constant",
+        "Conv",
+        "Div",
+        "Dropout",
+        "Flatten",
+        "Gemm",
+        "GlobalAveragePool",
+        "Identity",
+        "MatMul",
+        "MaxPool",
+        "Mul",
+        "Relu",
+        "Reshape",
+        "Sigmoid",
+        "Softmax",
+        "Squeeze",
+        "Sub",
+        "Tanh",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
+"""Operators of ONNX that the native prover takes: those that models are quantised from. Division is by constants."""
+
 PROOF, INSTANCE, CALLDATA = "proof.bin", "instance.json", "calldata.bin"
 """What ``prove`` writes: the proof's bytes, its public values, and the call of the verifier contract."""
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from provery.core.errors import ProveryError
 from provery.core.types import (
@@ -23,6 +23,7 @@ from provery.core.types import (
 
 if TYPE_CHECKING:  # these are described in terms of this module
     from provery.core.access import Access
+    from provery.core.contracts import CompileContracts
     from provery.core.lanes import OpenChain
     from provery.core.models import ModelProver, ModelRegistry
 
@@ -424,6 +425,23 @@ class StatementProver(Protocol):
         ...
 
 
+@runtime_checkable
+class ExportsVerifier(Protocol):
+    """A :class:`StatementProver` whose proofs contracts can check that are generated from its keys."""
+
+    async def verifier(self, circuit: str, key: str) -> str:
+        """Solidity source of the contract that checks proofs of a circuit.
+
+        Args:
+            circuit: Its name.
+            key: Digest of the verifying key.
+
+        Raises:
+            InvalidKey: there is no such key here.
+        """
+        ...
+
+
 @dataclass
 class StageContext:
     """What a system's stage gets: its input, resolved artifacts, and the injected ports."""
@@ -539,6 +557,8 @@ class Deps:
     """Provers of statements by name, for systems whose inputs are files; each starts its children at first use."""
     open_chain: OpenChain | None = None
     """Opens accounts on L1 chains, for systems that submit through a lane."""
+    compile_contracts: CompileContracts | None = None
+    """Compiles Solidity, for systems whose contracts are generated; None where there is no compiler."""
     metrics: object | None = None
     """The process's Prometheus registry, where it shows figures; None where nobody looks."""
     models: Mapping[str, ModelProver] = field(default_factory=dict)
@@ -564,8 +584,8 @@ class UnitState:
     """Where it has ended."""
 
 
-class Starter(Protocol):
-    """Starts units, or attaches to them where they run already, and tells how they ended."""
+class Units(Protocol):
+    """Starts single units and tells how they stand: for those who ask and look again later."""
 
     async def start(self, work: Work) -> UnitState:
         """Start a unit, or attach to it, and do not wait.
@@ -588,6 +608,10 @@ class Starter(Protocol):
     async def cancel(self, unit: Unit, reason: str) -> UnitState | None:
         """End a unit; one that has ended stays as it is."""
         ...
+
+
+class Starter(Protocol):
+    """Starts units, or attaches to them where they run already, and tells how they ended."""
 
     def run(self, works: Sequence[Work]) -> AsyncIterator[UnitOutcome]:
         """Yield one outcome per unit, in any order, each as soon as it is known.

@@ -49,6 +49,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|xox[abpr]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{20,})"),
         HIDDEN,
     ),
+    # keys of our API: what names a key stays, its secret goes
+    (re.compile(r"(?i)pk_([0-9a-f]{16})_\w+"), rf"pk_\1_{HIDDEN}"),
     # a labelled private scalar, with a few words between: "private key of the sender is 0x…"
     (
         re.compile(

@@ -151,6 +151,8 @@ class Plan:
     """Temporal priority key, 1 (first) to 5."""
     fairness: str = ""
     """Fairness key, at most 64 bytes; empty for the stream."""
+    fairness_weight: float = 1.0
+    """Share of this key against other keys, 0.001 to 1000."""
 
     def of(self, stage: Stage) -> StagePlan | None:
         """The plan of one stage, or None where the stage is absent."""

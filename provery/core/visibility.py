@@ -60,4 +60,5 @@ def priority(works: Sequence[Work]) -> Priority:
     return Priority(
         priority_key=min(max(min(w.plan.priority for w in works), 1), 5),
         fairness_key=clip_bytes(plan.fairness or works[0].unit.stream_id, 64),
+        fairness_weight=plan.fairness_weight if plan.fairness_weight != 1.0 else None,
     )

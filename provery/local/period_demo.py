@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
-from temporalio.client import Client
-from temporalio.service import RPCError
 
 from provery.client import Address, Provery, connect
-from provery.core.errors import TransientError
+from provery.core.errors import ProveryError, TransientError
 from provery.core.exits import UNIT_FAILED
 from provery.core.ports import Progress
 from provery.core.types import UnitOutcome, UnitStatus
@@ -155,7 +153,7 @@ async def follow(
         async with asyncio.timeout(longest_s):
             with bar(title, console) as move:
                 while not end.done():
-                    await _look(engine.client, unit, move)
+                    await _look(engine, unit, move)
                     await asyncio.wait([end], timeout=LOOK_S)
             return await end
     except TimeoutError:
@@ -164,18 +162,14 @@ async def follow(
         end.cancel()
 
 
-async def _look(client: Client, unit: Address, move: Progress) -> None:
-    """Show what the unit's activities said last; nothing while Temporal does not answer."""
+async def _look(engine: Provery, unit: Address, move: Progress) -> None:
+    """Show what the unit's workers said last; nothing while Temporal does not answer."""
     try:
-        seen = await client.get_workflow_handle(unit.workflow_id).describe()
-    except RPCError:
+        pulse = await engine.pulse(unit)
+    except ProveryError:
         return
-    for activity in seen.raw_description.pending_activities:
-        beats = await client.data_converter.decode(activity.heartbeat_details.payloads)
-        beat = beats[0] if beats else {}
-        name = activity.activity_type.name
-        step = f"{name}, {beat['step']}" if beat.get("step") else name
-        move(step, float(beat.get("done", 0)), float(beat.get("total", 0)))
+    if pulse is not None and pulse.stage:
+        move(", ".join(filter(None, (pulse.stage, pulse.step))), pulse.done, 1.0)
 
 
 def sum_up(outcome: UnitOutcome, console: Console, env: Mapping[str, str], elapsed: float) -> int:

@@ -6,13 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from provery.core.access import Access
 from provery.core.ports import Attempt, AttemptEnd, Budget, UnitRow
 from provery.core.types import Json, StageResult, Unit, UnitStatus, Work
+from provery.stores.access_keys import SqlApiKeys
 from provery.stores.audit import Submissions, audit
+from provery.stores.audit_trail import SqlAudit
+from provery.stores.buckets import SqlBuckets
 from provery.stores.catalog import SqlCatalog
 from provery.stores.database import LONG_PATIENCE_S, Database
+from provery.stores.deliveries import SqlDeliveries
+from provery.stores.idempotency import SqlIdempotency
 from provery.stores.lanes import SqlLanes
 from provery.stores.memo import Memo
+from provery.stores.models import SqlModels
+from provery.stores.requests import SqlRequests
 from provery.stores.schema import ensure, migrate, schema_version
 from provery.stores.units import Units
 
@@ -47,6 +55,17 @@ class SqlLedger:
         """The address without its password."""
         self.catalog = SqlCatalog(database)
         self.lanes = SqlLanes(database)
+        self.models = SqlModels(database)
+        self.audit_trail = SqlAudit(database)
+        self._buckets = SqlBuckets(database)
+        self.access = Access(
+            keys=SqlApiKeys(database),
+            buckets=self._buckets,
+            audit=self.audit_trail,
+            deliveries=SqlDeliveries(database),
+            idempotency=SqlIdempotency(database),
+            requests=SqlRequests(database),
+        )
         self._database = database
         self._units = Units(database.dialect)
         self._memo = Memo(database.dialect)
@@ -182,4 +201,6 @@ class SqlLedger:
 
     async def close(self) -> None:
         """Let running transactions end, then release connections and threads."""
+        await self._buckets.close()
+        await self.audit_trail.close()
         await self._database.close()

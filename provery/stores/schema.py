@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from provery.core.errors import ConfigurationError
 from provery.stores.database import MIGRATE, Database, explain, parse_url, sqlite_path
 
-REVISION = "0002"
+REVISION = "0004"
 """The newest migration; a test keeps it equal to what is under ``migrations/versions``."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x70726F76

@@ -15,9 +15,9 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from provery.core.abi import keccak256, selector
 from provery.systems.hotshot import epochs
 from provery.systems.hotshot.abi import ERRORS, public_inputs, stake_table_words
-from provery.systems.hotshot.abi_types import keccak256, selector
 from provery.systems.hotshot.contract_rules import LightClientContract, Refused
 from provery.systems.hotshot.model import U64_MAX, LightClientState, StakeTableState
 

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from eth_abi.abi import encode
 
+from provery.core.abi import Function
 from provery.core.errors import Reverted
 from provery.core.lanes import Chain
 from provery.local import ROOT
 from provery.systems.hotshot import abi, contracts
-from provery.systems.hotshot.abi_types import Function
 from provery.systems.hotshot.deploying import Code
 from provery.systems.hotshot.model import LightClientState
 from tests.support.anvil import Anvil, address

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from provery.core import sending
 from provery.core.errors import ConfigurationError, InvalidInput, SinkUnavailable
+from provery.core.factory import FACTORY, address_of
 from provery.core.lanes import Call, Chain, Policy, Unsigned
 from provery.local import ROOT
-from provery.systems.hotshot import abi, contracts, genesis, sending, tagged
-from provery.systems.hotshot.deploying import FACTORY, Deployment, address_of, creations, deploy
+from provery.systems.hotshot import abi, contracts, genesis, tagged
+from provery.systems.hotshot.deploying import Deployment, creations, deploy
 from provery.systems.hotshot.model import LightClientState
 from tests.support.anvil import ETHER, GWEI, Anvil, address
 from tests.support.light_client import POLICY, TABLE, compile_now, hash_code, setup

@@ -16,17 +16,18 @@ import pytest
 from eth_abi.abi import encode
 
 from provery.core.errors import Reverted
+from provery.core.factory import FACTORY, address_of
 from provery.core.lanes import Call, Chain
+from provery.core.sending import send
 from provery.local import ROOT
 from provery.local.anvil import MNEMONIC
 from provery.provers.statement_native import NativeStatements
 from provery.provers.tools import Tools
-from provery.systems.hotshot import abi, contracts, deploying
+from provery.systems.hotshot import abi, contracts
 from provery.systems.hotshot.deploying import Setup
 from provery.systems.hotshot.model import LightClientState, StakeTableState
 from provery.systems.hotshot.network.chain import Chain as Network
 from provery.systems.hotshot.network.validators import Changes, Validators
-from provery.systems.hotshot.sending import send
 from provery.systems.hotshot.tagged import format_stake_state
 from tests.support.anvil import Anvil
 from tests.support.hotshot_proofs import CHECKS, Proved, check_call, circuit, prove, verify_gas
@@ -232,5 +233,5 @@ async def _another(rig: Rig, done: dict[str, Any], voting: StakeTableState) -> s
     start = Setup(LightClientState(0, 0, 0), voting, LENGTH, 1, rig.chain.sender, retention_s=3_601)
     arguments = encode(["address", "bytes"], [done["implementation"], bytes.fromhex(start.call()[2:])])
     creation = contracts.creation_code(contracts.PROXY) + arguments
-    await rig.submit(deploying.FACTORY, "0x" + (bytes(32) + creation).hex())
-    return deploying.address_of(creation, bytes(32))
+    await rig.submit(FACTORY, "0x" + (bytes(32) + creation).hex())
+    return address_of(creation, bytes(32))

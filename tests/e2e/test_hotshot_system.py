@@ -20,6 +20,7 @@ from provery.core.errors import ConfigurationError, InvalidInput, Reverted, Supe
 from provery.core.lane_records import Change, Fate, Kind, Phase, Submission, Transaction, request_key_of
 from provery.core.lanes import Call, Policy, State
 from provery.core.ports import Attempt, AttemptEnd
+from provery.core.sending import send
 from provery.core.types import Stage, StageResult, Work
 from provery.systems import hotshot
 from provery.systems.hotshot import abi, spec
@@ -34,7 +35,6 @@ from provery.systems.hotshot.model import StakeTableState
 from provery.systems.hotshot.network.chain import Chain as Network
 from provery.systems.hotshot.network.faults import Faults
 from provery.systems.hotshot.network.server import NetworkServer
-from provery.systems.hotshot.sending import send
 from tests.support import beacon_server
 from tests.support.anvil import Anvil, address
 from tests.support.hotshot import CAPACITY, VECTORS, recorded_certificates, recorded_config

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from provery.api.app import create_app
+from provery.core.serving import Serving
 from provery.systems.queue.bullmq import BullQueue
 from provery.systems.queue.model import RowStatus
 from provery.systems.queue.routes import routes
@@ -19,7 +20,7 @@ from tests.support.queue import REQUEST, Bench, bench, peer, shared_postgres, sh
 
 
 def client(parts: Bench, jobs: BullQueue | None = None) -> httpx.AsyncClient:
-    app = create_app([routes(jobs or parts.jobs, parts.table)], max_body=100_000)
+    app = create_app([routes(jobs or parts.jobs, parts.table)], serving=Serving(max_body=100_000))
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://provery")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from provery.core.types import Json
 from tests.e2e.provers_support import jobs as memberships
-from tests.faults.gates import BEFORE_CONFIRM, BEFORE_RECORD, BEFORE_SEND
+from tests.faults.gates import API, BEFORE_CONFIRM, BEFORE_RECORD, BEFORE_SEND
 from tests.faults.rig import ROLES, SERVERS
 
 STAGES = ("fetch", "witness", "prove", "verify", "submit")
@@ -22,6 +22,8 @@ BATCH, UNIT = " of a batch", " of an express unit"
 """Suffixes of a boundary at which small jobs stand in one express activity: several together, or one alone."""
 PERIOD = " of a period"
 """Suffix of a boundary at which a period of the beacon system stands."""
+INFERENCE = " of an inference"
+"""Suffix of a boundary at which a request to the zkml system's API stands."""
 CALL = " of a call"
 """Suffix of a boundary at which calls stand that go to a contract through a lane."""
 LANE = "lane"
@@ -74,7 +76,10 @@ class Case:
     @property
     def gate(self) -> str:
         """The boundary without the kind of plan."""
-        return self.boundary.removesuffix(BATCH).removesuffix(UNIT).removesuffix(PERIOD).removesuffix(CALL)
+        gate = self.boundary
+        for suffix in (BATCH, UNIT, PERIOD, CALL, INFERENCE):
+            gate = gate.removesuffix(suffix)
+        return gate
 
     @property
     def batch(self) -> bool:
@@ -95,6 +100,11 @@ class Case:
     def call(self) -> bool:
         """Whether it is about calls that go through a lane."""
         return self.boundary.endswith(CALL)
+
+    @property
+    def inference(self) -> bool:
+        """Whether it is about a request to the API."""
+        return self.boundary.endswith(INFERENCE)
 
     @property
     def drained(self) -> str:
@@ -172,8 +182,17 @@ def _all() -> Iterator[Case]:
             for stage in ("fetch", "submit")
             for when in ("before", "mid", "after")
         )
+    for victim in INFERENCE_VICTIMS:
+        yield from (
+            Case(victim, gate + INFERENCE)
+            for gate in (
+                *(f"{w}-{s}" for s in ("witness", "prove", "verify") for w in ("before", "mid", "after")),
+                IN_PROVE,
+            )
+        )
 
 
+INFERENCE_VICTIMS = (API, "worker-cpu", "worker-orchestrate", "prover", "temporal", "postgres", "s3")
 _NEEDS = {
     "worker-orchestrate": ("temporal", "postgres"),
     "worker-io": ("temporal", "postgres", "s3"),
@@ -211,6 +230,9 @@ CI = (
     (NODE, "before-fetch" + PERIOD),
     ("worker-io", "mid-fetch" + PERIOD),
     ("worker-io", "mid-submit" + PERIOD),
+    (API, "mid-prove" + INFERENCE),
+    ("worker-cpu", IN_PROVE + INFERENCE),
+    ("postgres", "mid-verify" + INFERENCE),
 )
 CI_SETTINGS = {"PROVERY_QUEUE_LOCK_MS": "6000", "PROVERY_QUEUE_STALLED_INTERVAL_MS": "1000"}
 """The subset does not wait long for a dead ingress' locks; the matrix does, as production would."""

@@ -23,6 +23,7 @@ from activities.memo import Memo
 from provery.core.ports import StageContext, System
 from provery.systems.beacon.system import BeaconSystem
 from provery.systems.queue.system import QueueSystem
+from provery.systems.zkml.system import ZkmlSystem
 from tests.faults.gates import BEFORE_CONFIRM, BEFORE_RECORD, BEFORE_SEND
 from tests.support.statements import Signer
 from workers.runtime import Environment
@@ -76,6 +77,7 @@ def install() -> None:
     Desk.seen = held(BEFORE_RECORD, Desk.seen)  # type: ignore[method-assign]
     lane_follow._confirmed = held(BEFORE_CONFIRM, lane_follow._confirmed)
     QueueSystem.run_stage = gated(QueueSystem.run_stage)  # type: ignore[method-assign]
+    ZkmlSystem.run_stage = gated(ZkmlSystem.run_stage)  # type: ignore[method-assign]
     BeaconSystem.run_stage = gated(BeaconSystem.run_stage)  # type: ignore[method-assign]
     Environment.system = with_prover  # type: ignore[method-assign]
     Memo._succeeded = gated_succeeded  # type: ignore[method-assign, assignment]

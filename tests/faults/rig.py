@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from provery.stores.ledger import SqlLedger, open_ledger
 from provery.systems.queue.table import JobTable
 from tests.e2e.provers_support import CACHE, MEMBERSHIP, registry
 from tests.faults import processes
+from tests.faults.gates import API
 from tests.faults.sight import Sight
 from tests.support.anvil import Anvil
 from tests.support.beacon_chain import ChainNode, nodes
@@ -37,6 +39,7 @@ ROLES = {
 }
 SERVERS = ("temporal", "redis", "postgres", "s3")
 CHAIN = Path(__file__).parent / "chain.circom"
+SPENDING = Path(__file__).parents[2] / "provery/systems/zkml/vectors/models/spending-model.onnx"
 REVIVAL_S = 0.2
 """A dead process is started again this much later: the supervisor's shortest pause."""
 
@@ -125,7 +128,7 @@ class Rig(Sight):
     def collapsed(self) -> list[str]:
         """What ended although nobody killed it."""
         everything = {**self.servers, **self.workers}
-        return [name for name, p in everything.items() if not p.alive and name not in self.killed]
+        return [name for name, p in everything.items() if p.exit_code is not None and name not in self.killed]
 
     async def orphans(self, patience_s: float = 2.0) -> list[int]:
         """Processes that still are without their parent when a killed worker's children must be gone."""
@@ -180,6 +183,7 @@ async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
             "PROVERY_QUEUE_EXPRESS": "0",
             "PROVERY_DRAIN_S": "2",
             "PROVERY_QUEUE_GRACE_S": "2",
+            "MODELS_DIR": str(models(home)),
             **{v: str(toolchain.find(tool)) for v, tool in _TOOLS},
             **environment(l1.proxy.url, l1.policy, all=POLICY),
             **settings,
@@ -190,11 +194,20 @@ async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
         table = JobTable(postgres.url)
         held.push_async_callback(table.close)
         workers = {name: Worker(name, args, free_port(), env, home) for name, args in ROLES.items()}
+        workers[API] = api = Worker(API, ("--ingress", "zkml/default"), free_port(), env, home)
         made = Rig(ledger, table, redis.url, postgres.url, home, servers, workers, node=node, l1=l1)
         await made.watch()
         held.push_async_callback(_end, workers.values())
-        await asyncio.gather(*(worker.start() for worker in workers.values()))
+        await asyncio.gather(*(worker.start() for worker in workers.values() if worker is not api))
         yield made
+
+
+def models(home: Path) -> Path:
+    """A library of one small model."""
+    place = home / "models"
+    place.mkdir(exist_ok=True)
+    shutil.copy(SPENDING, place)
+    return place
 
 
 _TOOLS = (("PROVERY_NODE_BIN", "node"), ("PROVERY_PROVER_BIN", "provery-prover"))

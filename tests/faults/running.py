@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from provery.core.errors import ProveryError
-from tests.faults import calls, periods, processes
+from tests.faults import calls, inferences, periods, processes
 from tests.faults.accounting import burned, recovered
 from tests.faults.acts import act
 from tests.faults.cases import LIMIT_S, Case, Row, requests
@@ -21,6 +21,8 @@ async def run(rig: Rig, case: Case) -> Row:
         return _judged(case, await periods.run(rig, case))
     if case.call:
         return _judged(case, await calls.run(rig, case))
+    if case.inference:
+        return _judged(case, await inferences.run(rig, case))
     await rig.use(express=case.express)
     await _prover_there(rig)
     orders = requests(case)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from provery.core.abi import Function, selector
 from provery.core.lanes import Call, Chain
 from provery.core.ports import Statement
 from provery.core.types import Unit
 from provery.provers.statement_native import PROOF, NativeStatements
 from provery.systems.hotshot import abi, spec, witness
-from provery.systems.hotshot.abi_types import Function, selector
 from provery.systems.hotshot.model import LightClientState, StakeTableState
 from provery.systems.hotshot.network.chain import Chain as Network
 

@@ -12,6 +12,7 @@ from provery.chain import open_chain
 from provery.core.errors import ProveryError
 from provery.core.lanes import Chain, Contract, Policy, Receipt, State
 from provery.core.ports import Deps, Progress, Proof, StageContext, StageOutput, Statement
+from provery.core.sending import send
 from provery.core.types import ArtifactRef, Stage, StageInput, Work
 from provery.local.anvil import MNEMONIC
 from provery.stores.artifacts import open_store
@@ -24,7 +25,6 @@ from provery.systems.hotshot.model import LightClientState, StakeTableState
 from provery.systems.hotshot.network.chain import Chain as Network
 from provery.systems.hotshot.network.server import NetworkServer
 from provery.systems.hotshot.network.validators import Changes, Validators
-from provery.systems.hotshot.sending import send
 from provery.systems.hotshot.system import HotShotSystem
 from tests.support.anvil import Anvil, address
 from tests.support.anvil import account as anvil_account

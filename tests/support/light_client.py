@@ -11,15 +11,15 @@ from typing import Any
 from eth_abi.abi import encode
 
 from provery.chain.solidity import Build, Solidity, read_sources
+from provery.core.abi import Function, keccak256
 from provery.core.lanes import Call, Chain, Policy, Receipt
+from provery.core.sending import send
 from provery.local import ROOT
 from provery.local.toolchain import evm_modules, find
 from provery.systems.hotshot import abi, contracts, deploying
-from provery.systems.hotshot.abi_types import Function, keccak256
 from provery.systems.hotshot.contract_rules import LightClientContract
 from provery.systems.hotshot.deploying import Code, Deployment, Setup
 from provery.systems.hotshot.model import LightClientState, StakeTableState
-from provery.systems.hotshot.sending import send
 from tests.support.anvil import Anvil, address
 
 HASH_VERIFIER = ROOT / "tests/contracts/hotshot/HashVerifier.sol"

@@ -1,15 +1,12 @@
 // Pictures of one unit in the Temporal UI, for docs/images: its details (what it is, its stages, its artifacts) and its
-// timeline (event groups with their summaries). docs/observability.md says how to run it.
+// timeline (event groups with their summaries). `make screenshots UNIT=queue/prove/KEY` runs it in the packaged browser.
 //
 //   node temporal-ui.cjs --unit queue/prove/KEY [--ui http://127.0.0.1:8233] [--namespace default] [--out DIR]
-//
-// Needs Chromium, and playwright-core in a folder that NODE_PATH names.
+//                        [--name temporal-ui]     what the pictures' names begin with
 
-const { mkdtempSync, rmSync } = require("node:fs");
-const { tmpdir } = require("node:os");
 const { join } = require("node:path");
 const { parseArgs } = require("node:util");
-const { chromium } = require("playwright-core");
+const { launch } = require("../browser/launch.cjs");
 
 const { values: options } = parseArgs({
   options: {
@@ -17,16 +14,13 @@ const { values: options } = parseArgs({
     ui: { type: "string", default: "http://127.0.0.1:8233" },
     namespace: { type: "string", default: "default" },
     out: { type: "string", default: "docs/images" },
-    chromium: { type: "string", default: "/usr/bin/chromium" },
+    name: { type: "string", default: "temporal-ui" },
   },
 });
 if (!options.unit) {
   console.error("--unit is missing: which unit, as `provery list` names it");
   process.exit(2);
 }
-
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync"];
 
 /** The newest run of the unit's workflow. */
 async function run(workflow) {
@@ -55,21 +49,14 @@ async function picture(page, url, file, { ready, first, last, below = 16 }) {
 (async () => {
   const workflow = `prove/${options.unit}`;
   const page_of = `${options.ui}/namespaces/${options.namespace}/workflows/${encodeURIComponent(workflow)}/${await run(workflow)}`;
-  const profile = mkdtempSync(join(tmpdir(), "screenshot-"));
-  const browser = await chromium.launchPersistentContext(profile, {
-    executablePath: options.chromium,
-    headless: true,
-    args: FLAGS,
-    viewport: { width: 1500, height: 1300 },
-  });
+  const browser = await launch();
   try {
-    const page = await browser.newPage();
-    await picture(page, `${page_of}/user-metadata`, "temporal-ui-unit.png", { ready: "Current Details", last: "iframe" });
-    await picture(page, `${page_of}/timeline`, "temporal-ui-timeline.png", {
+    const page = await browser.newPage({ viewport: { width: 1500, height: 1300 } });
+    await picture(page, `${page_of}/user-metadata`, `${options.name}-unit.png`, { ready: "Current Details", last: "iframe" });
+    await picture(page, `${page_of}/timeline`, `${options.name}-timeline.png`, {
       ready: "Show idle time", first: (p) => p.getByRole("heading", { name: "Timeline" }).first(), last: "svg.text-secondary", below: 60 });
   } finally {
     await browser.close();
-    rmSync(profile, { recursive: true, force: true });
   }
 })().catch((error) => {
   console.error(error.message);

@@ -50,12 +50,17 @@ func take(command string, arguments []string, names ...string) (*statement.Order
 		"input": {&order.Input, "input document"}, "proof": {&order.Proof, "proof"},
 		"public": {&order.Public, "public values"}, "out": {&order.Out, "where to write"},
 		"dir": {&order.Dir, "directory of the ceremony"}, "name": {&order.Name, "name of the contributor"},
-		"beacon": {&order.Beacon, "public random value that ends the phase, hexadecimal"},
-		"srs":    {&order.SRS, "id of the structured reference string; the one in use without"},
-		"file":   {&order.File, "powers-of-tau file of snarkjs"},
-		"digest": {&order.Digest, "the file's published digest, SHA-256 or BLAKE2b-512; insecure without"},
+		"beacon":     {&order.Beacon, "public random value that ends the phase, hexadecimal"},
+		"srs":        {&order.SRS, "id of the structured reference string; the one in use without"},
+		"file":       {&order.File, "powers-of-tau file of snarkjs"},
+		"family":     {&order.Family, "family of circuits, of which --graph names one"},
+		"graph":      {&order.Graph, "document that the circuit is made from"},
+		"scheme":     {&order.Scheme, "plonk, which is the default, or groth16; for a family"},
+		"circuit-id": {&order.CircuitID, "id of a family's compiled circuit; it is compiled to know it without"},
+		"digest":     {&order.Digest, "the file's published digest, SHA-256 or BLAKE2b-512; insecure without"},
 	}
 	var required []string
+	either := false
 	for _, name := range names {
 		switch name {
 		case "threads":
@@ -65,6 +70,13 @@ func take(command string, arguments []string, names ...string) (*statement.Order
 		case "secure":
 			set.BoolVar(&order.Secure, name, false, "refuse what is marked insecure")
 		default:
+			if name == "circuit!" {
+				either = true
+				for _, also := range []string{"family", "graph", "scheme", "circuit-id"} {
+					set.StringVar(text[also].into, also, "", text[also].help)
+				}
+				name = "circuit"
+			}
 			if n := len(name) - 1; name[n] == '!' {
 				name = name[:n]
 				required = append(required, name)
@@ -75,10 +87,13 @@ func take(command string, arguments []string, names ...string) (*statement.Order
 	if _, err := parse(set, arguments, 0, required...); err != nil {
 		return nil, nil, err
 	}
-	if order.Circuit == "" {
+	if either && order.Circuit == "" && order.Family == "" {
+		return nil, nil, fmt.Errorf("%w: --circuit or --family is required", errUsage)
+	}
+	if order.Circuit == "" && order.Family == "" {
 		return order, nil, nil
 	}
-	c, err := circuits.Find(registry.Circuits(), order.Circuit)
+	c, err := registry.Catalog().Find(order.Circuit, order.Document)
 	return order, c, err
 }
 

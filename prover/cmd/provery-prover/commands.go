@@ -135,11 +135,12 @@ func verify(arguments []string) error {
 
 func serveLoop(arguments []string) error {
 	options := serve.DefaultOptions()
-	options.Circuits = registry.Circuits()
+	options.Circuits = registry.Catalog()
 	set := flag.NewFlagSet("serve", flag.ContinueOnError)
 	set.IntVar(&options.Threads, "threads", options.Threads, "threads used at once")
 	set.Int64Var(&options.MaxKeyBytes, "max-key-bytes", options.MaxKeyBytes, "memory for all keys")
 	set.Int64Var(&options.TableBytes, "table-bytes", options.TableBytes, "memory per key for multiples of its points; 0 for none")
+	set.Int64Var(&options.StatementBytes, "statement-bytes", options.StatementBytes, "memory for what proofs of short circuits keep between them")
 	set.Int64Var(&options.WidenAfter, "widen-after", options.WidenAfter, "proofs after which a large key gets its multiples")
 	set.StringVar(&options.CacheDir, "wasm-cache", "", "folder that keeps compiled generators")
 	if _, err := parse(set, arguments, 0); err != nil {

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from provery.core.abi import Event, Function, keccak256, selector
 from provery.core.errors import InvalidInput
-from provery.systems.hotshot.abi_types import Event, Function, keccak256, selector
 from provery.systems.hotshot.model import LightClientState, StakeTableState
 
 STATE = "(uint64,uint64,uint256)"
@@ -64,6 +64,8 @@ LAGS = Function("lagOverEscapeHatchThreshold", ("uint256", "uint256"), ("bool",)
 L1_BLOCK = Function("currentBlockNumber", (), ("uint256",))
 UPGRADE_INTERFACE = Function("UPGRADE_INTERFACE_VERSION", (), ("string",))
 PROXIABLE = Function("proxiableUUID", (), ("bytes32",))
+VERIFIER = Function("verifier", (), ("address",))
+"""Where our light client has its proofs checked; the deployed one does it by itself, and has no such function."""
 READS = (
     FINALIZED_STATE,
     GENESIS_STATE,

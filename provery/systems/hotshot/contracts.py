@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
-from provery.core.errors import ConfigurationError, InvalidInput
+from provery.core import contracts
+from provery.core.errors import InvalidInput
 from provery.core.types import Json
 
 FOLDER = Path(__file__).with_name("contract")
@@ -25,25 +24,14 @@ _GENERATED: dict[tuple[str, tuple[str, ...]], str] = {
 """Functions of the verifiers that gnark generates, and the light client that calls each."""
 
 
-@cache
-def _compiled() -> dict[str, dict[str, Json]]:
-    try:
-        found: dict[str, dict[str, Json]] = json.loads(COMPILED.read_text(encoding="utf-8"))["contracts"]
-    except FileNotFoundError:
-        raise ConfigurationError(
-            "the contracts are not compiled", value=COMPILED, action="run `provery contracts build`"
-        ) from None
-    return found
-
-
 def creation_code(name: str) -> bytes:
     """Creation code of one of :data:`DEPLOYED`, without constructor arguments."""
-    return bytes.fromhex(str(_compiled()[name]["bytecode"]).removeprefix("0x"))
+    return contracts.creation_code(COMPILED, name)
 
 
 def interface(name: str) -> Json:
     """ABI of one of :data:`DEPLOYED`."""
-    return _compiled()[name]["abi"]
+    return contracts.shipped(COMPILED)[name]["abi"]
 
 
 def client_for(verifiers: Mapping[str, Json]) -> tuple[str, str]:

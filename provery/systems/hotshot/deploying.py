@@ -12,20 +12,13 @@ from dataclasses import dataclass
 from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 
-from provery.core.errors import ConfigurationError, InvalidInput
-from provery.core.lanes import Call, Chain, Policy, Receipt
+from provery.core import factory
+from provery.core.errors import InvalidInput
+from provery.core.lanes import Chain, Policy
 from provery.systems.hotshot import abi
-from provery.systems.hotshot.abi_types import keccak256
 from provery.systems.hotshot.contract_rules import NOBODY, LightClientContract, Refused
 from provery.systems.hotshot.model import LightClientState, StakeTableState
-from provery.systems.hotshot.sending import send
 
-FACTORY = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
-"""The deterministic deployment proxy: data are a salt of 32 bytes and creation code. On nearly every public chain."""
-_FACTORY_CODE = bytes.fromhex(
-    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe0"
-    "3601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3"
-)
 RETENTION_S = 8 * 24 * 3600
 """Seconds for which a light client keeps its history unless told otherwise."""
 
@@ -91,25 +84,10 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """One contract, and what putting it there took."""
-
-    name: str
-    """``verifier``, ``implementation`` or ``proxy``."""
-    address: str
-    found: bool
-    """It was there before: nothing was sent."""
-    transaction: str = ""
-    gas: int = 0
-    fee: int = 0
-    """Wei."""
-
-
-@dataclass(frozen=True)
 class Deployment:
     """A light client on a chain."""
 
-    contracts: tuple[Deployed, ...]
+    contracts: tuple[factory.Deployed, ...]
     implementation: str
     """What the proxy points to now: another one where it was upgraded since."""
     finalized: LightClientState
@@ -126,17 +104,11 @@ class Deployment:
         return self.implementation.lower() != self.contracts[-2].address.lower()
 
 
-def address_of(code: bytes, salt: bytes) -> str:
-    """Where the factory puts creation code (EIP-1014), with a checksum."""
-    made = keccak256(b"\xff" + bytes.fromhex(FACTORY[2:]) + salt + keccak256(code))
-    return str(to_checksum_address(made[12:]))
-
-
 def creations(code: Code, setup: Setup, salt: bytes) -> tuple[tuple[str, bytes], ...]:
     """The contracts by name, in order, with their whole creation codes."""
-    implementation = code.client + encode(["address"], [address_of(code.verifier, salt)])
+    implementation = code.client + encode(["address"], [factory.address_of(code.verifier, salt)])
     start = bytes.fromhex(setup.call()[2:])
-    proxy = code.proxy + encode(["address", "bytes"], [address_of(implementation, salt), start])
+    proxy = code.proxy + encode(["address", "bytes"], [factory.address_of(implementation, salt), start])
     return ("verifier", code.verifier), ("implementation", implementation), ("proxy", proxy)
 
 
@@ -149,12 +121,7 @@ async def check(chain: Chain, setup: Setup) -> None:
         SinkUnavailable: no endpoint answers.
     """
     setup.call()
-    if await chain.code(FACTORY) != _FACTORY_CODE:
-        raise ConfigurationError(
-            f"chain {chain.chain_id} has no deterministic deployment proxy",
-            expected=f"its code at {FACTORY}",
-            action="put it there: docs/contracts.md has its transaction",
-        )
+    await factory.check(chain)
 
 
 async def deploy(
@@ -185,29 +152,10 @@ async def deploy(
     """
     wanted = creations(code, setup, salt)
     await check(chain, setup)
-    done = [await _create(chain, name, creation, policy, salt, say) for name, creation in wanted]
+    done = [
+        await factory.create(chain, name, creation, policy, salt=salt, say=say) for name, creation in wanted
+    ]
     proxy = done[-1].address
     word = await chain.storage(proxy, abi.IMPLEMENTATION_SLOT)
     state = abi.FINALIZED_STATE.read(await chain.read(proxy, abi.FINALIZED_STATE.call()))
     return Deployment(tuple(done), str(to_checksum_address(f"0x{word:040x}")), abi.state_of(state))
-
-
-async def _create(
-    chain: Chain, name: str, creation: bytes, policy: Policy, salt: bytes, say: Callable[[str], None]
-) -> Deployed:
-    address = address_of(creation, salt)
-    if await chain.code(address):
-        say(f"{name}: found at {address}")
-        return Deployed(name, address, found=True)
-    say(f"{name}: goes to {address}")
-    data = "0x" + (salt + creation).hex()
-    receipt: Receipt = await send(chain, Call(FACTORY, data, method=f"create {name}"), policy, say)
-    if not await chain.code(address):
-        raise ConfigurationError(
-            f"the {name} is not on the chain although its transaction succeeded",
-            value=receipt.hash,
-            action="check that every endpoint is of the same chain and in step, and run this again",
-        )
-    return Deployed(
-        name, address, False, receipt.hash, receipt.gas_used, receipt.gas_used * receipt.gas_price
-    )

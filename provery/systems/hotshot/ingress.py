@@ -11,9 +11,9 @@ import logging
 from eth_utils.address import to_checksum_address
 from prometheus_client import CollectorRegistry
 
+from provery.core.amounts import WEI_PER_GWEI, amount
 from provery.core.errors import ProveryError
 from provery.core.ports import Deps
-from provery.systems.hotshot.amounts import WEI_PER_GWEI, amount
 from provery.systems.hotshot.errors import GasPriceTooHigh
 from provery.systems.hotshot.metrics import register
 from provery.systems.hotshot.routes import routes

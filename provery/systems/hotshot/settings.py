@@ -12,11 +12,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from provery.core.amounts import WEI_PER_ETHER, WEI_PER_GWEI, seconds, wei
 from provery.core.errors import ConfigurationError
 from provery.core.lanes import Account, Policy
 from provery.core.queues import CPU, CPU_LARGE, GPU, IO
 from provery.core.types import check_name
-from provery.systems.hotshot.amounts import WEI_PER_ETHER, WEI_PER_GWEI, seconds, wei
 
 STREAMS = "PROVERY_HOTSHOT_STREAMS"
 PREFIX = "PROVERY_HOTSHOT_"

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 
 from provery.api.app import create_app
 from provery.core.errors import InvalidInput, ProverCrashed, SinkUnavailable
+from provery.core.serving import Serving
 
 
 def client(*routers: APIRouter, **more: Any) -> httpx.AsyncClient:
@@ -62,7 +63,7 @@ async def test_bodies_are_bounded_with_and_without_a_length() -> None:
         yield b'"}'
 
     headers = {"content-type": "application/json"}
-    async with client(router, max_body=1_000) as http:
+    async with client(router, serving=Serving(max_body=1_000)) as http:
         assert (await http.post("/size", json={"a": "xy"})).json() == 2
         assert (await http.post("/size", content=chunks(5), headers=headers)).json() == 500
         for body in (b"x" * 2_000, chunks(20)):

@@ -24,7 +24,7 @@ from workers.__main__ import arguments
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 COMPOSE = DEPLOY / "compose/compose.yaml"
-BASE = DEPLOY / "kubernetes/base"
+BASE, ZKML = DEPLOY / "kubernetes/base", DEPLOY / "kubernetes/zkml"
 KUBERNETES = "1.33"
 
 
@@ -136,7 +136,7 @@ def test_scripts_parse(script: Path) -> None:
 # --------------------------------------------------------------- kubernetes
 
 
-@pytest.mark.parametrize("path", sorted(BASE.glob("*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted([*BASE.glob("*.yaml"), *ZKML.glob("*.yaml")]), ids=lambda p: p.name)
 def test_manifests_are_valid_by_the_kubernetes_schemas(path: Path) -> None:
     for document in documents(path):
         if document["apiVersion"].split("/")[0] in ("keda.sh", "kustomize.config.k8s.io"):
@@ -151,9 +151,10 @@ def test_the_kubernetes_schema_would_notice() -> None:
         kubernetes_validate.validate(broken, KUBERNETES, strict=True)
 
 
-def test_kustomize_lists_every_manifest() -> None:
-    (kustomization,) = documents(BASE / "kustomization.yaml")
-    rest = {path.name for path in BASE.glob("*.yaml")} - {"kustomization.yaml", "secret.example.yaml"}
+@pytest.mark.parametrize("folder", [BASE, ZKML], ids=lambda p: p.name)
+def test_kustomize_lists_every_manifest(folder: Path) -> None:
+    (kustomization,) = documents(folder / "kustomization.yaml")
+    rest = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml", "secret.example.yaml"}
     assert set(kustomization["resources"]) == rest
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert kustomization["images"] == [

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from eth_abi.abi import decode, encode
 
+from provery.core.abi import keccak256, selector
 from provery.core.errors import ConfigurationError, InvalidInput
 from provery.local import ROOT
 from provery.systems.hotshot import abi
-from provery.systems.hotshot.abi_types import keccak256, selector
 from provery.systems.hotshot.model import U64_MAX, LightClientState, StakeTableState
 
 ABI = ROOT / "provery/systems/hotshot/vectors/LightClientV2.abi.json"
@@ -159,7 +159,7 @@ def test_a_plonk_proof_outside_its_fields_is_refused(place: int, value: int) -> 
 
 def test_an_answer_of_something_else_is_a_wrong_address() -> None:
     for answer in (b"", bytes(31), bytes(32), b"\xff" * 96):
-        with pytest.raises(ConfigurationError, match="as a light client does"):
+        with pytest.raises(ConfigurationError, match="as it should"):
             abi.FINALIZED_STATE.read(answer)
     assert (
         abi.state_of(abi.FINALIZED_STATE.read(bytes(31) + b"\1" + bytes(31) + b"\2" + bytes(32))).height == 2

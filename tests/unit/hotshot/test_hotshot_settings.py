@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provery.core.amounts import WEI_PER_ETHER, WEI_PER_GWEI, amount, seconds, wei
 from provery.core.errors import ConfigurationError
-from provery.systems.hotshot.amounts import WEI_PER_ETHER, WEI_PER_GWEI, amount, seconds, wei
 from provery.systems.hotshot.settings import SECRET, UPSTREAM, HotShotSettings, variables
 
 ADDRESS = "0x" + "Ab" * 20

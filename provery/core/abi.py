@@ -56,15 +56,15 @@ class Function:
         """The values of an answer.
 
         Raises:
-            ConfigurationError: it is no answer of this function, so whatever gave it is no light client.
+            ConfigurationError: it is no answer of this function, so whatever gave it is another contract.
         """
         try:
             return tuple(decode(self.outputs, answer))
         except (DecodingError, ValueError, OverflowError) as error:
             raise ConfigurationError(
-                f"the contract does not answer {self.signature} as a light client does: {error}",
+                f"the contract does not answer {self.signature} as it should: {error}",
                 value="0x" + answer.hex(),
-                action="check the light client's address and chain",
+                action="check the contract's address and chain",
             ) from None
 
     def arguments(self, data: str) -> tuple[object, ...]:
