@@ -136,7 +136,8 @@ class Lanes:
         elif s.phase is Phase.REVERTED:
             produced = Reverted(s.reason)
         else:
-            produced = StageOutput(facts=_facts(s))
+            # What was submitted stays the unit's result: landing makes nothing new.
+            produced = StageOutput(context.inputs, _facts(s))
         result = await self.memo.record(context, produced, self.where(), s.entered_at)
         if isinstance(result, ProveryError):
             raise result

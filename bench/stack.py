@@ -109,7 +109,8 @@ async def stack(
 async def start_worker(
     env: dict[str, str], args: Sequence[str], log: Path, port: int = 0
 ) -> asyncio.subprocess.Process:
-    """One worker process, ready to poll; on a free port unless one is given."""
+    """One worker process, ready to poll, or an ingress that at least listens; on a free port unless one is given."""
+    wanted = b"HTTP/1.1" if args[0] == "--ingress" else b" 200 "
     port = port or free_port()
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
@@ -118,7 +119,7 @@ async def start_worker(
     for _ in range(600):
         if process.returncode is not None:
             raise RuntimeError(f"worker {args} ended: {_tail(log)}")
-        if await answers("127.0.0.1", port, b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n", b" 200 "):
+        if await answers("127.0.0.1", port, b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n", wanted):
             return process
         await asyncio.sleep(0.05)
     raise RuntimeError(f"worker {args} did not come up: {_tail(log)}")

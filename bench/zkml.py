@@ -22,8 +22,8 @@ import httpx
 from bench.dispatch import quantile
 from bench.results import Figures, figure
 from bench.stack import Stack, stack
-from bench.zkml_ezkl import cpu_per_proof
-from bench.zkml_gas import verify_gas
+
+
 from provery.core.access import PROVE, READ, VERIFY
 from provery.core.types import Unit
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 HEAD_S = 20.0
@@ -37,6 +39,43 @@ class PatientProtocol(H11Protocol):
         """Nothing is waited for any more."""
         self._head_is_there()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Who has sent all there is still gets an answer; who stopped in the middle, an error.
+
+        Nothing tells a client that is gone from one that only sends no more. Who reads (long polls, event streams) is
+        taken for gone: there is nothing to lose, and a stream would be kept for nobody.
+        """
+        asked = self.cycle is not None and not self.cycle.response_complete
+        self.conn.receive_data(b"")
+        reads = asked and self.scope["method"] == "GET"
+        if asked and not reads and self.cycle is not None and not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return True
+        if (asked and not reads) or self.conn.their_state is h11.SEND_BODY:
+            self.handle_events()  # h11 finds the request cut off
+        return None
+
+    def send_400_response(self, msg: str) -> None:
+        """As any other error, for clients that look for a code and for those that look for an error."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
+        body = json.dumps(
+            {"success": False, "error": "bad_http", "code": "bad_http", "message": msg}
+        ).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        for event in (
+            h11.Response(status_code=400, headers=headers),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _await_head(self) -> None:
         self._head = self.loop.call_later(HEAD_S, self._too_slow)

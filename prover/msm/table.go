@@ -101,6 +101,9 @@ func (t *table[P, J, V, C]) pointBytes() int64 {
 	return 128
 }
 
+// Width is that of the windows, in bits: what digits must be cut to.
+func (t *table[P, J, V, C]) Width() int { return t.plan.Width }
+
 // Count is the number of points held, those at infinity left out.
 func (t *table[P, J, V, C]) Count() int { return t.count }
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from provery.core.errors import InvalidInput, ProveryError, TransientError
@@ -30,6 +32,8 @@ TELEMETRY = TelemetryConfig(
 """Of what FastAPI itself can tell OpenTelemetry: one span per request, where the process has a tracer provider."""
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many_requests"}
 HEALTH = "/health"
+DISCARD_BYTES, DISCARD_S = 128 * 2**20, 10.0
+"""How much of a body that is refused is taken, and for how long, so that its client comes to read the refusal."""
 
 
 def create_app(
@@ -55,7 +59,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_defect)
 
-    if not any(getattr(route, "path", "") == HEALTH for router in routers for route in router.routes):
+    if not any(_serves(router, HEALTH) for router in routers):
 
         @app.get(HEALTH)
         async def health() -> dict[str, bool]:
@@ -63,6 +67,11 @@ def create_app(
             return {"ok": True}
 
     return app
+
+
+def _serves(router: APIRouter, path: str) -> bool:
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    return any(route.matches(scope)[0] is Match.FULL for route in router.routes)
 
 
 class BodyLimit:
@@ -85,6 +94,8 @@ class BodyLimit:
         limit = self._serving.max_body
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if not declared.isdigit() or int(declared[:20]) > limit:
+            if not any(name == b"expect" for name, _ in scope["headers"]):
+                await _discard(receive)
             await self._refuse(413, "too_large", f"request body exceeds {limit} bytes", scope, receive, send)
             return
         # Read here, so that a body without a length is refused before the application sees a byte of it.
@@ -96,6 +107,7 @@ class BodyLimit:
             await self._refuse(408, "timeout", said, scope, receive, send)
             return
         except _TooLarge:
+            await _discard(receive)
             await self._refuse(413, "too_large", f"request body exceeds {limit} bytes", scope, receive, send)
             return
         if body is None:
@@ -131,6 +143,18 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
         if len(body) > limit:
             raise _TooLarge
     return bytes(body)
+
+
+async def _discard(receive: Receive) -> None:
+    """Take the rest of a body that is refused, within bounds: a client that still sends does not see an answer."""
+    left = DISCARD_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b"")) + 1
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
 
 
 async def _on_provery(request: Request, error: Exception) -> Response:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
 from provery.api.app import create_app
@@ -87,6 +87,7 @@ class Engine:
     away: bool = False
     states: dict[str, UnitState] = field(default_factory=dict)
     versions: dict[str, ModelVersion] = field(default_factory=dict)
+    works: dict[str, Work] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     verified: int = 0
 
@@ -148,12 +149,12 @@ class Engine:
         unit = proof_unit(STREAM, version, values, attest)
         self.versions[unit.key] = version
         plan = Plan((StagePlan(Stage.PROVE, "cpu"),), fairness=fairness, fairness_weight=weight)
-        return Work(unit, plan)
+        self.works[unit.key] = Work(unit, plan)
+        return self.works[unit.key]
 
     async def answer(self, outcome: UnitOutcome) -> Answer:
         key = outcome.unit.rpartition("/")[2]
-        work = next(work for work in reversed(self.started) if work.unit.key == key)
-        version, given = self.versions[key], work.unit.params["values"]
+        version, given = self.versions[key], self.works[key].unit.params["values"]
         assert isinstance(given, list)
         values = tuple(float(str(value)) for value in given)
         outputs = inferred(values)
@@ -243,11 +244,13 @@ def new_ledger(folder: Path) -> SqlLedger:
 
 
 @asynccontextmanager
-async def served(folder: Path, ledger: SqlLedger | None = None, **settings: Any) -> AsyncIterator[Served]:
+async def served(
+    folder: Path, ledger: SqlLedger | None = None, engines: type[Engine] = Engine, **settings: Any
+) -> AsyncIterator[Served]:
     """An API with the documented model, and as many proofs a minute as a test likes."""
     settings = {"anonymous_per_minute": 100_000.0, **settings}
     opened = ledger or new_ledger(folder)
-    engine, missing, registry = Engine(opened), dict[str, str](), CollectorRegistry()
+    engine, missing, registry = engines(opened), dict[str, str](), CollectorRegistry()
     if await opened.models.get(MODEL) is None:
         await opened.models.add(version_of_spending())
     backend = Backend(
@@ -264,7 +267,9 @@ async def served(folder: Path, ledger: SqlLedger | None = None, **settings: Any)
     )
     made = HttpSettings.model_validate(settings)
     api = ZkmlApi(made, backend, registry, folder)
-    app = create_app([api.routes], serving=api.serving)
+    outer = APIRouter()  # as the ingress does it, with its page beside
+    outer.include_router(api.routes)
+    app = create_app([outer], serving=api.serving)
     running = asyncio.create_task(api.run())
     await api.open()
     try:

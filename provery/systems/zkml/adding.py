@@ -15,13 +15,14 @@ from provery.core.ports import Proof, StageContext, StageOutput
 from provery.core.proving import input_named, keep, short
 from provery.systems.zkml import hashes
 from provery.systems.zkml.contracts import VERIFIER_CODE, compile_verifier
+from provery.systems.zkml.graph import read as read_graph
 from provery.systems.zkml.prepare import prepare
 from provery.systems.zkml.proving import check_shown, quantised
-from provery.systems.zkml.shop import Shop
+from provery.systems.zkml.shop import GRAPH, Shop
 from provery.systems.zkml.units import Addition, addition
 
-ONNX, GRAPH, CALIBRATION, ABOUT = "model.onnx", "graph.json", "calibration.json", "about.json"
-"""The model as it came; quantised, for the native circuit; rows of inputs; shapes and figures."""
+ONNX, CALIBRATION, ABOUT = "model.onnx", "calibration.json", "about.json"
+"""The model as it came; rows of inputs; its shapes."""
 VERIFIER = "verifier.sol"
 _TAKEN = (ONNX, GRAPH, CALIBRATION, ABOUT)
 
@@ -49,7 +50,8 @@ async def witness(shop: Shop, context: StageContext) -> StageOutput:
         rows = await context.artifacts.read(input_named(context, CALIBRATION))
     context.progress("quantise and calibrate", 0, 1)
     made = await asyncio.to_thread(prepare, data, asked.settings, asked.onnx.sha256, rows, limit)
-    refuses = shop.named(asked.settings.prover).refuses(made.operators)
+    # What could be lowered is proved from its graph, whose operators every prover of graphs has.
+    refuses = "" if made.graph else shop.named(asked.settings.prover).refuses(made.operators)
     if refuses:
         raise InvalidInput(f"prover {asked.settings.prover} cannot prove this operator", value=refuses)
     outputs = [input_named(context, ONNX)]
@@ -96,6 +98,7 @@ async def verify(shop: Shop, context: StageContext) -> StageOutput:
         added_at=time.time(),
     )
     model = await _given(context, asked, facts)
+    graph = read_graph(await context.artifacts.read(version.files[GRAPH])) if GRAPH in version.files else None
     inputs = quantised(version, [float(value) for value in rows[0]])
     async with shop.slots.hold(0), context.artifacts.scratch() as folder:
         given = folder / "inputs.json"
@@ -106,7 +109,7 @@ async def verify(shop: Shop, context: StageContext) -> StageOutput:
         proof = await prover.prove(model, given, into, context.progress)
         seconds = time.monotonic() - began
         shown = await prover.verify(model, proof.files)
-        await check_shown(shop, version, inputs, shown)
+        await check_shown(graph, inputs, shown)
         await _changed_is_refused(prover, model, proof.files, folder)
     measured = {
         "peak_rss": str(proof.usage.peak_rss),

@@ -19,13 +19,13 @@ from provery.core.proving import input_named, keep, short
 from provery.core.types import canonical_json
 from provery.systems.zkml import hashes, spec
 from provery.systems.zkml.files import model_files
+from provery.systems.zkml.graph import Graph
 from provery.systems.zkml.model import Answer
 from provery.systems.zkml.shop import Shop
 from provery.systems.zkml.units import inference, read_numbers
 
 INPUTS, ANSWER, MADE = "inputs.json", "answer.json", "made.json"
 """The quantised inputs; the verified inference; when the proof was made and how long it took."""
-GRAPH = "graph.json"
 SALT_BYTES = 31
 """Fits the scalar field of BN254."""
 
@@ -115,7 +115,7 @@ async def verify(shop: Shop, context: StageContext) -> StageOutput:
     proof = {name: await context.artifacts.local(input_named(context, name)) for name in (PROOF, INSTANCE)}
     try:
         shown = await shop.prover(version).verify(model, proof)
-        await check_shown(shop, version, inputs, shown)
+        await check_shown(await shop.graph(version), inputs, shown)
     except ProofRejected as error:
         await context.artifacts.quarantine(input_named(context, PROOF), str(error))
         raise
@@ -129,19 +129,24 @@ async def verify(shop: Shop, context: StageContext) -> StageOutput:
     return StageOutput((ref, input_named(context, PROOF), input_named(context, CALLDATA)), facts)  # fmt: skip
 
 
-async def check_shown(shop: Shop, version: ModelVersion, inputs: Inputs, shown: Shown) -> None:
+async def check_shown(graph: Graph | None, inputs: Inputs, shown: Shown) -> None:
     """Whether a proof shows the inference that was asked for.
+
+    Args:
+        graph: The model, quantised as the native prover proves it; None for a prover that quantises by rules of its
+            own: its proof is the only word on the outputs.
+        inputs: What was asked.
+        shown: What the verified proof shows.
 
     Raises:
         ProofRejected: it shows other inputs, or other outputs than the model's twin infers.
     """
-    if version.settings.prover != "native":
-        return  # it quantises by rules of its own: its proof is the only word on outputs
+    if graph is None:
+        return
     if shown.inputs and shown.inputs != inputs.quantised:
         raise ProofRejected(
             "the proof is of other inputs", value=shown.inputs[:8], expected=str(inputs.quantised[:8])
         )
-    graph = await shop.graph(version)
     expected = await asyncio.to_thread(spec.infer, graph, inputs.quantised)
     if shown.outputs != expected:
         raise ProofRejected(

@@ -15,6 +15,7 @@ from provery.systems.zkml.lane import Chains
 from provery.systems.zkml.settings import ZkmlSettings
 from provery.systems.zkml.slots import Slots
 
+GRAPH = "graph.json"
 _KEPT = 64
 """Versions and graphs that stay in memory; a graph of a small model takes kilobytes."""
 
@@ -73,8 +74,10 @@ class Shop:
         """
         return await self._versions.get(f"{model}/{version}")
 
-    async def graph(self, version: ModelVersion) -> Graph:
-        """The quantised graph of a version."""
+    async def graph(self, version: ModelVersion) -> Graph | None:
+        """The quantised graph of a version; None where its prover quantises by rules of its own."""
+        if GRAPH not in version.files:
+            return None
         return await self._graphs.get(f"{version.model}/{version.version}")
 
     def prover(self, version: ModelVersion) -> ModelProver:
@@ -110,7 +113,4 @@ class Shop:
 
     async def _read(self, key: str) -> Graph:
         version = await self._versions.get(key)
-        ref = version.files.get("graph.json")
-        if ref is None:
-            raise InvalidInput(f"model {version.model} has no quantised graph", value=version.version)
-        return read_graph(await self.artifacts.read(ref))
+        return read_graph(await self.artifacts.read(version.files[GRAPH]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastapi import APIRouter
 from provery.api.app import create_app
 from provery.core.errors import InvalidInput, ProverCrashed, SinkUnavailable
 from provery.core.serving import Serving
+from provery.core.types import Json
 
 
 def client(*routers: APIRouter, **more: Any) -> httpx.AsyncClient:
@@ -79,3 +81,45 @@ async def test_it_tells_that_it_runs_in_one_way() -> None:
         assert (await http.get("/health")).json() == {"ok": True}
         assert (await http.put("/health")).json()["error"] == "method_not_allowed"
         assert (await http.get("/ready")).status_code == 404
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_systems_own_health_takes_precedence(nested: bool) -> None:
+    own, outer = APIRouter(), APIRouter()
+
+    @own.get("/health")
+    async def health() -> str:
+        """Ours."""
+        return "ours"
+
+    outer.include_router(own)
+    async with client(outer if nested else own) as http:
+        assert (await http.get("/health")).json() == "ours"
+        described = (await http.get("/openapi.json")).json()["paths"]["/health"]["get"]
+        assert described["description"] == "Ours."
+
+
+async def test_a_system_says_errors_in_its_own_shape() -> None:
+    def refusal(status: int, code: str, message: str) -> dict[str, Json]:
+        return {"status": status, "code": code, "message": message}
+
+    async with client(APIRouter(), serving=Serving(max_body=10, refusal=refusal)) as http:
+        assert (await http.get("/nowhere")).json()["code"] == "not_found"
+        assert (await http.post("/nowhere", content=b"x" * 11)).json()["code"] == "too_large"
+        assert (await http.put("/health")).json()["code"] == "method_not_allowed"
+
+
+async def test_bodies_are_bounded_in_time() -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.sleep(30)
+
+    router = APIRouter()
+
+    @router.post("/size")
+    async def size(body: dict[str, str]) -> int:
+        return len(body)
+
+    async with client(router, serving=Serving(body_s=0.05)) as http:
+        late = await asyncio.wait_for(http.post("/size", content=never()), 5)
+        assert (late.status_code, late.json()["error"]) == (408, "timeout")

@@ -166,7 +166,7 @@ async def test_another_replica_answers_from_the_ledger(at: Served, tmp_path: Pat
     (tmp_path / "b").mkdir()
     async with served(tmp_path / "b", at.ledger) as other, other.client() as http:
         other.engine.states, other.engine.started = at.engine.states, list(at.engine.started)
-        other.engine.versions = at.engine.versions
+        other.engine.versions, other.engine.works = at.engine.versions, at.engine.works
         again = (await http.post("/prove", json=prove_body())).json()
         assert (again["cached"], again["proof"]["proof"]) == (True, first["proof"]["proof"])
         assert other.figure("provery_zkml_cache_total", source="ledger") == 1
