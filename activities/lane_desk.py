@@ -19,7 +19,7 @@ from provery.core.lane_records import (
     Wait,
 )
 from provery.core.lane_rules import CANCEL_GAS, Price, cap_of, outside
-from provery.core.lanes import Block, Chain, Fees, Policy, Receipt, Sent, Signed, Submits, Unsigned
+from provery.core.lanes import Block, Chain, Fees, Policy, Sent, Signed, Submits, Unsigned
 
 PATIENCE_S = 15.0
 """A refusal counts once a later block repeats it, or after this long: one node of several may lag behind."""
@@ -70,11 +70,6 @@ class Desk:
     nonces: frozenset[int] = frozenset()
     """Nonces at which something of the lane may land."""
     _fees: Fees | None = None
-
-    def deep(self, receipt: Receipt) -> int:
-        """Confirmations of a receipt, its own block counted, on the chain of the node that has it."""
-        head = self.head.number if receipt.head is None else min(self.head.number, receipt.head)
-        return head - receipt.block.number + 1
 
     async def fees(self) -> Fees:
         """What the chain charges, asked once a round."""

@@ -52,7 +52,7 @@ async def follow(desk: Desk, s: Submission) -> None:
 
 async def _in_block(desk: Desk, s: Submission, t: Transaction, receipt: Receipt) -> None:
     policy = await desk.policy(s)
-    deep = desk.deep(receipt)
+    deep = receipt.depth(desk.head)
     found = replace(
         t,
         sent_at=t.sent_at or desk.clock(),
@@ -139,7 +139,7 @@ async def _would_pass(desk: Desk, s: Submission) -> bool:
 async def _by_stranger(desk: Desk, s: Submission, taken: Receipt) -> None:
     """Somebody else signs with the account's key: only when that is final can nothing of ours land any more."""
     policy = await desk.policy(s)
-    deep = desk.deep(taken)
+    deep = taken.depth(desk.head)
     said = f"nonce {s.nonce} was used outside, by {taken.hash} in block {taken.block.number}"
     if deep < policy.confirmations:
         return await desk.note(

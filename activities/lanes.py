@@ -35,16 +35,8 @@ from provery.core.lane_controls import (
     Settled,
 )
 from provery.core.lane_ledger import LaneLedger
-from provery.core.lane_records import (
-    Fate,
-    Kind,
-    LaneOrder,
-    LaneRow,
-    Phase,
-    Submission,
-    request_key_of,
-)
-from provery.core.lane_rules import in_turn
+from provery.core.lane_records import LaneOrder, LaneRow, Phase, Submission, request_key_of
+from provery.core.lane_rules import in_turn, landing
 from provery.core.lanes import SUBMIT_LANE, Call, Submits, lane_id
 from provery.core.ports import StageContext, StageOutput, System
 from provery.core.redact import redact
@@ -144,7 +136,8 @@ class Lanes:
         elif s.phase is Phase.REVERTED:
             produced = Reverted(s.reason)
         else:
-            produced = StageOutput(facts=_facts(s))
+            # What was submitted stays the unit's result: landing makes nothing new.
+            produced = StageOutput(context.inputs, _facts(s))
         result = await self.memo.record(context, produced, self.where(), s.entered_at)
         if isinstance(result, ProveryError):
             raise result
@@ -226,7 +219,8 @@ def submitter(system: Callable[[str], System]) -> Callable[[str], Submits]:
 
 
 def _facts(s: Submission) -> dict[str, str]:
-    landed = next(t for t in reversed(s.transactions) if t.fate is Fate.LANDED and t.kind is Kind.CALL)
+    landed = landing(s)
+    assert landed is not None  # noqa: S101 - it has landed, and so by a transaction
     return {
         "transaction": landed.hash,
         "block": str(landed.block),

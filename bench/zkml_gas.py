@@ -65,7 +65,7 @@ async def verify_gas(home: Path, onnx: Path, scheme: str, prover: str = "native"
 
 
 async def _used(chain: object, call: Call) -> int:
-    from provery.systems.hotshot.sending import send
+    from provery.core.sending import send
 
     receipt = await send(chain, call, Policy(), lambda _: None)  # type: ignore[arg-type]
     return int(receipt.gas_used)

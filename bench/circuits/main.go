@@ -33,6 +33,8 @@ type report struct {
 	About    string         `json:"about"`
 	Gadgets  map[string]int `json:"gadgets"`
 	Circuits map[string]int `json:"circuits"`
+	// Graphs are the circuits of the graphs in zkml's vectors, under each scheme.
+	Graphs map[string]int `json:"graphs"`
 	// IDs are the SHA-256 of the compiled constraint systems: the names of their keys.
 	IDs map[string]string `json:"ids"`
 }
@@ -57,7 +59,7 @@ func main() {
 	logger.Disable()
 	only := flag.String("only", "", "count what has this text in its name, and print it")
 	flag.Parse()
-	r := report{"constraints over BN254, R1CS but for circuits called -plonk, whose gates are counted; made by: go run ./bench/circuits", map[string]int{}, map[string]int{}, map[string]string{}}
+	r := report{"constraints over BN254, R1CS but for circuits called -plonk, whose gates are counted; made by: go run ./bench/circuits", map[string]int{}, map[string]int{}, map[string]int{}, map[string]string{}}
 	add := func(into map[string]int, name string, c frontend.Circuit) {
 		if strings.Contains(name, *only) {
 			into[name] = count(c)
@@ -68,6 +70,12 @@ func main() {
 	for _, g := range gadgets() {
 		add(r.Gadgets, g.name, g.circuit)
 	}
+	graphs, err := graphCounts(".", *only)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	r.Graphs = graphs
 	for _, c := range registry.Circuits() {
 		if strings.Contains(c.Name, *only) {
 			r.add(c)
@@ -78,7 +86,7 @@ func main() {
 		return
 	}
 	text, _ := json.MarshalIndent(r, "", "  ")
-	err := os.MkdirAll(filepath.Dir(results), 0o755)
+	err = os.MkdirAll(filepath.Dir(results), 0o755)
 	if err == nil {
 		err = os.WriteFile(results, append(text, '\n'), 0o644)
 	}

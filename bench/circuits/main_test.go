@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"testing"
 
@@ -32,6 +33,13 @@ func TestCountsAreRecorded(t *testing.T) {
 				t.Errorf("%s has %d constraints, recorded are %d; if that is meant, run go run ./bench/circuits", g.name, got, want)
 			}
 		}
+	}
+	counted, err := graphCounts("../..", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(counted, recorded.Graphs) {
+		t.Errorf("circuits of graphs are %v, recorded are %v; if that is meant, run go run ./bench/circuits", counted, recorded.Graphs)
 	}
 	for _, c := range registry.Circuits() {
 		if recorded.Circuits[c.Name] != c.Constraints || recorded.IDs[c.Name] != c.ID {

@@ -1,10 +1,9 @@
 package groth16
 
 import (
-	"sync"
-
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
+	"provery/prover/crew"
 	"provery/prover/msm"
 	"provery/prover/zkey"
 )
@@ -70,15 +69,11 @@ func newMatrix(coefficients []zkey.Coefficient, which uint32, rows int) *matrix 
 func (m *matrix) times(witness []msm.Scalar, out []fr.Element, threads int) {
 	clear(out[len(m.rowEnds):])
 	part := (len(m.rowEnds) + threads - 1) / threads
-	var group sync.WaitGroup
+	var all crew.Crew
 	for lo := 0; lo < len(m.rowEnds); lo += part {
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			m.rows(witness, out, lo, min(lo+part, len(m.rowEnds)))
-		}()
+		all.Go(func() { m.rows(witness, out, lo, min(lo+part, len(m.rowEnds))) })
 	}
-	group.Wait()
+	all.Wait()
 }
 
 func (m *matrix) rows(witness []msm.Scalar, out []fr.Element, lo, hi int) {

@@ -8,6 +8,7 @@ import (
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
+	"provery/prover/crew"
 	"provery/prover/fault"
 	"provery/prover/msm"
 	"provery/prover/zkey"
@@ -133,9 +134,8 @@ type parts struct {
 
 func (pk *ProvingKey) sums(ctx context.Context, t *tables, witness []msm.Scalar, threads int, step func(Step)) (*parts, error) {
 	var p parts
-	var group sync.WaitGroup
+	var branches crew.Crew
 	var lock sync.Mutex
-	var crash any
 	done := 0
 	guard := func(name string, work func()) bool {
 		if ctx.Err() != nil {
@@ -149,22 +149,10 @@ func (pk *ProvingKey) sums(ctx context.Context, t *tables, witness []msm.Scalar,
 		return true
 	}
 	branch := func(work func()) {
-		group.Add(1)
-		run := func() {
-			defer group.Done()
-			defer func() {
-				if r := recover(); r != nil {
-					lock.Lock()
-					crash = r
-					lock.Unlock()
-				}
-			}()
-			work()
-		}
 		if threads > 1 {
-			go run()
+			branches.Go(work)
 		} else {
-			run()
+			work()
 		}
 	}
 	branch(func() {
@@ -177,10 +165,7 @@ func (pk *ProvingKey) sums(ctx context.Context, t *tables, witness []msm.Scalar,
 		_ = guard("msm_b", func() { p.b = t.b.Sum(digits, threads) }) &&
 			guard("msm_a", func() { p.a = t.a.Sum(digits, threads) })
 	})
-	group.Wait()
-	if crash != nil {
-		panic(crash)
-	}
+	branches.Wait()
 	if ctx.Err() != nil {
 		return nil, fault.New(fault.Cancelled, "cancelled while proving")
 	}

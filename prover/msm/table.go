@@ -2,13 +2,12 @@ package msm
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
 
-	"provery/prover/mapfile"
+	"provery/prover/crew"
 )
 
 // Plan says how a table is laid out. A scalar has windowCount(Width) windows; window w uses the multiples of
@@ -102,6 +101,9 @@ func (t *table[P, J, V, C]) pointBytes() int64 {
 	return 128
 }
 
+// Width is that of the windows, in bits: what digits must be cut to.
+func (t *table[P, J, V, C]) Width() int { return t.plan.Width }
+
 // Count is the number of points held, those at infinity left out.
 func (t *table[P, J, V, C]) Count() int { return t.count }
 
@@ -139,29 +141,17 @@ func each(threads, count int, start func() (work func(int), stop func())) {
 		return
 	}
 	var next atomic.Int64
-	var group sync.WaitGroup
-	var crash atomic.Pointer[any]
+	var all crew.Crew
 	for range threads {
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			defer func() {
-				if r := recover(); r != nil {
-					crash.Store(&r)
-				}
-			}()
-			mapfile.Fragile()
+		all.Go(func() {
 			work, stop := start()
 			for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
 				work(i)
 			}
 			stop()
-		}()
+		})
 	}
-	group.Wait()
-	if r := crash.Load(); r != nil {
-		panic(*r)
-	}
+	all.Wait()
 }
 
 // Threads is the default number of threads.

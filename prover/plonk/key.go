@@ -59,6 +59,8 @@ type Key struct {
 	permutation []uint32
 	padding     bn254.G1Affine
 	file        *mapfile.File
+	// wide is what Widen has computed, nil without.
+	wide *wide
 }
 
 // Close gives the mappings back.

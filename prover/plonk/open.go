@@ -16,7 +16,7 @@ import (
 func (p *prover) commitQuotient(q []fr.Element) error {
 	part := p.n + 2
 	for i := range p.proof.H {
-		sum := p.commit(p.key.SRS.G1, q[i*part:(i+1)*part])
+		sum := p.commit(true, q[i*part:(i+1)*part])
 		p.randomize(i, func(coefficient fr.Element, at int) {
 			var term bn254.G1Jac
 			term.FromAffine(&p.key.SRS.G1[at])
@@ -99,11 +99,11 @@ func (p *prover) open(q []fr.Element) error {
 	if !remainder.Equal(&value) {
 		return fault.New(fault.Internal, "the openings do not add up")
 	}
-	sum := p.commit(p.key.SRS.G1, rest)
+	sum := p.commit(true, rest)
 	proof.BatchedProof.H.FromJacobian(&sum)
 
 	rest, _ = divide(p.z, &next)
-	sum = p.commit(p.key.SRS.G1, rest)
+	sum = p.commit(true, rest)
 	proof.ZShiftedOpening.H.FromJacobian(&sum)
 	return nil
 }

@@ -64,7 +64,11 @@ func Prove(system *cs.SparseR1CS, key *Key, full witness.Witness, threads int, b
 		return nil, err
 	}
 	p := &prover{key: key, threads: threads, hashes: h, drawn: newChallenges(h), n: 1 << Power(system)}
-	p.domain = fft.NewDomain(uint64(p.n), fft.WithoutPrecompute())
+	if key.wide != nil {
+		p.domain = key.wide.domain
+	} else {
+		p.domain = fft.NewDomain(uint64(p.n), fft.WithoutPrecompute())
+	}
 	for i := range p.randomizers {
 		if _, err := p.randomizers[i].SetRandom(); err != nil {
 			return nil, err
@@ -124,7 +128,7 @@ func (p *prover) solve(system *cs.SparseR1CS, full witness.Witness) error {
 			}
 		}
 		p.committed[i] = values
-		sum := p.commit(p.key.SRS.Lagrange, values)
+		sum := p.commit(false, values)
 		p.proof.Bsb22Commitments[i].FromJacobian(&sum)
 		p.hashed[i] = p.hashes.hashCommitment(&p.proof.Bsb22Commitments[i])
 		p.hashed[i].BigInt(out[0])
@@ -142,18 +146,30 @@ func (p *prover) solve(system *cs.SparseR1CS, full witness.Witness) error {
 	return nil
 }
 
-func (p *prover) commit(points []bn254.G1Affine, values []fr.Element) bn254.G1Jac {
+// commit commits to values in the domain, or to coefficients.
+func (p *prover) commit(coefficients bool, values []fr.Element) bn254.G1Jac {
 	if p.scratch == nil {
 		p.scratch = make([]msm.Scalar, p.n+spare)
 	}
-	return commit(points, values, p.scratch, p.threads)
+	points := p.key.SRS.Lagrange
+	if coefficients {
+		points = p.key.SRS.G1
+	}
+	if p.key.wide == nil {
+		return commit(points, values, p.scratch, p.threads)
+	}
+	table := p.key.wide.lagrange
+	if coefficients {
+		table = p.key.wide.powers
+	}
+	return commitWide(table, values, p.scratch, p.threads)
 }
 
 // commitWires commits to l, r and o and blinds them. The rows beyond the last gate hold the same value in all of them,
 // and their points have been added up beforehand.
 func (p *prover) commitWires(rows int) error {
 	for i := range p.wires {
-		sum := p.commit(p.key.SRS.Lagrange, p.wires[i][:rows])
+		sum := p.commit(false, p.wires[i][:rows])
 		if rows < p.n {
 			var rest bn254.G1Jac
 			rest.FromAffine(&p.key.padding)
@@ -198,17 +214,26 @@ func (p *prover) interpolate(values []fr.Element) {
 	}
 }
 
-// grandProduct computes z, which is 1 in the first row and in each next one the row before times
-// Π (wᵢ+β·idᵢ+γ)/(wᵢ+β·sᵢ+γ), commits to it and draws α.
-func (p *prover) grandProduct() error {
-	n, roots := p.n, make([]fr.Element, p.n)
-	parallel(n, p.threads, func(lo, hi int) {
+// powersOfRoot are ωⁱ.
+func (p *prover) powersOfRoot() []fr.Element {
+	if p.key.wide != nil {
+		return p.key.wide.roots
+	}
+	roots := make([]fr.Element, p.n)
+	parallel(p.n, p.threads, func(lo, hi int) {
 		root := power(&p.domain.Generator, lo)
 		for i := lo; i < hi; i++ {
 			roots[i] = root
 			root.Mul(&root, &p.domain.Generator)
 		}
 	})
+	return roots
+}
+
+// grandProduct computes z, which is 1 in the first row and in each next one the row before times
+// Π (wᵢ+β·idᵢ+γ)/(wᵢ+β·sᵢ+γ), commits to it and draws α.
+func (p *prover) grandProduct() error {
+	n, roots := p.n, p.powersOfRoot()
 	// a place is row + n·wire; the place's name is uʷⁱʳᵉ·ωʳᵒʷ, here times β
 	var shifts [3]fr.Element
 	shifts[0] = p.drawn.beta
@@ -232,7 +257,11 @@ func (p *prover) grandProduct() error {
 			}
 		}
 	})
-	parallel(n, p.threads, func(lo, hi int) { invert(below[lo:hi], roots[lo:hi]) })
+	scratch := roots
+	if p.key.wide != nil {
+		scratch = make([]fr.Element, n) // the roots are for the next proof, too
+	}
+	parallel(n, p.threads, func(lo, hi int) { invert(below[lo:hi], scratch[lo:hi]) })
 	row := fr.One()
 	for i := range n {
 		above[i].Mul(&above[i], &below[i])
@@ -243,7 +272,7 @@ func (p *prover) grandProduct() error {
 		return fault.New(fault.Internal, "the wires do not respect the circuit's permutation")
 	}
 	p.z = below
-	sum := p.commit(p.key.SRS.Lagrange, p.z)
+	sum := p.commit(false, p.z)
 	blinding, err := p.blind(&sum, 3)
 	if err != nil {
 		return err

@@ -28,21 +28,31 @@ func (p *prover) quotient(info constraint.PlonkCommitments) ([]fr.Element, error
 	top := p.upperCoefficients()
 	q := make([]fr.Element, cosets*p.n+upper)
 	c := p.newCoset()
-	shifts := make([]fr.Element, cosets)
-	// g, g·w and g·w² with w a root of unity of order 4n: their nth powers differ, and none is 1
-	wide, err := fr.Generator(4 * uint64(p.n))
+	shifts, err := p.shifts()
 	if err != nil {
 		return nil, err
 	}
-	shifts[0] = p.domain.FrMultiplicativeGen
 	for i := range shifts {
-		if i > 0 {
-			shifts[i].Mul(&shifts[i-1], &wide)
-		}
+		c.number = i
 		c.divide(constants, &shifts[i], q[i*p.n:(i+1)*p.n])
 	}
 	p.join(q, shifts, top)
 	return q, nil
+}
+
+// shifts are those of the cosets: g, g·w and g·w² with w a root of unity of order 4n. Their nth powers differ, and none
+// is 1.
+func (p *prover) shifts() ([]fr.Element, error) {
+	wide, err := fr.Generator(4 * uint64(p.n))
+	if err != nil {
+		return nil, err
+	}
+	out := []fr.Element{p.domain.FrMultiplicativeGen}
+	for len(out) < cosets {
+		var next fr.Element
+		out = append(out, *next.Mul(&out[len(out)-1], &wide))
+	}
+	return out, nil
 }
 
 // constants are the coefficients of qk with the public values, and the values of commitments, in it.
@@ -66,21 +76,20 @@ func (p *prover) constants(info constraint.PlonkCommitments) []fr.Element {
 // reverse of k.
 type coset struct {
 	*prover
+	number            int
 	roots             []fr.Element // ωⁱ
 	wires             [3][]fr.Element
 	z, product, other []fr.Element
 }
 
 func (p *prover) newCoset() *coset {
-	c := &coset{prover: p, roots: make([]fr.Element, p.n)}
-	parallel(p.n, p.threads, func(lo, hi int) {
-		root := power(&p.domain.Generator, lo)
-		for i := lo; i < hi; i++ {
-			c.roots[i] = root
-			root.Mul(&root, &p.domain.Generator)
-		}
-	})
-	fft.BitReverse(c.roots)
+	c := &coset{prover: p}
+	if p.key.wide != nil {
+		c.roots = p.key.wide.reversed
+	} else {
+		c.roots = p.powersOfRoot()
+		fft.BitReverse(c.roots)
+	}
 	for _, into := range []*[]fr.Element{&c.wires[0], &c.wires[1], &c.wires[2], &c.z, &c.product, &c.other} {
 		*into = make([]fr.Element, p.n)
 	}
@@ -121,7 +130,11 @@ func (c *coset) divide(constants []fr.Element, shift *fr.Element, out []fr.Eleme
 	l, r, o := c.wires[0], c.wires[1], c.wires[2]
 	c.evaluate(c.prover.z, shift, c.z)
 	column := func(i int) []fr.Element {
-		c.evaluate(c.key.columns[i], shift, c.other)
+		if c.key.wide != nil {
+			copy(c.other, c.key.wide.columns[c.number][i])
+		} else {
+			c.evaluate(c.key.columns[i], shift, c.other)
+		}
 		return c.other
 	}
 
@@ -172,15 +185,7 @@ func (c *coset) divide(constants []fr.Element, shift *fr.Element, out []fr.Eleme
 	first.Square(&c.drawn.alpha).Mul(&first, &c.domain.CardinalityInv)
 	ids.Mul(&c.drawn.beta, shift)
 	parallel(c.n, c.threads, func(lo, hi int) {
-		for k := lo; k < hi; k++ {
-			c.other[k].Mul(&c.roots[k], shift).Sub(&c.other[k], &one)
-		}
-		// the wires' values are needed for a last time, below: invert in steps that leave their memory alone
-		var scratch [1 << 10]fr.Element
-		for at := lo; at < hi; at += len(scratch) {
-			end := min(at+len(scratch), hi)
-			invert(c.other[at:end], scratch[:end-at])
-		}
+		c.invertDistances(shift, lo, hi)
 		var identity, t, id fr.Element
 		for k := lo; k < hi; k++ {
 			id.Mul(&c.roots[k], &ids)
@@ -206,4 +211,22 @@ func (c *coset) divide(constants []fr.Element, shift *fr.Element, out []fr.Eleme
 			scale.Mul(&scale, &back)
 		}
 	})
+}
+
+// invertDistances writes 1/(X−1) into other.
+func (c *coset) invertDistances(shift *fr.Element, lo, hi int) {
+	if c.key.wide != nil {
+		copy(c.other[lo:hi], c.key.wide.inverses[c.number][lo:hi])
+		return
+	}
+	one := fr.One()
+	for k := lo; k < hi; k++ {
+		c.other[k].Mul(&c.roots[k], shift).Sub(&c.other[k], &one)
+	}
+	// the wires' values are still needed: invert in steps that leave their memory alone
+	var scratch [1 << 10]fr.Element
+	for at := lo; at < hi; at += len(scratch) {
+		end := min(at+len(scratch), hi)
+		invert(c.other[at:end], scratch[:end-at])
+	}
 }

@@ -3,36 +3,21 @@ package plonk
 import (
 	"math/big"
 	"sync"
-	"sync/atomic"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254/fr"
 
-	"provery/prover/mapfile"
+	"provery/prover/crew"
 )
 
 // parallel cuts a range into as many parts as there are threads and works on them at once. A panic of one goes on here.
 func parallel(count, threads int, work func(lo, hi int)) {
 	const least = 1 << 12
 	threads = max(1, min(threads, count/least))
-	var group sync.WaitGroup
-	var crash atomic.Pointer[any]
+	var all crew.Crew
 	for t := range threads {
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			defer func() {
-				if r := recover(); r != nil {
-					crash.Store(&r)
-				}
-			}()
-			mapfile.Fragile()
-			work(t*count/threads, (t+1)*count/threads)
-		}()
+		all.Go(func() { work(t*count/threads, (t+1)*count/threads) })
 	}
-	group.Wait()
-	if r := crash.Load(); r != nil {
-		panic(*r)
-	}
+	all.Wait()
 }
 
 // power is x^k.

@@ -1,11 +1,14 @@
 package serve_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"provery/prover/circuits"
 )
 
 // outcome returns a reply's error kind, or "ok".
@@ -78,6 +81,61 @@ func TestCircuits(t *testing.T) {
 	} {
 		if got := s.outcome(fmt.Sprintf(`{"id":"%d","op":%q,%s}`, i, c.op, c.fields)); got != c.want {
 			t.Errorf("%d, %s: %s, want %s", i, c.op, got, c.want)
+		}
+	}
+}
+
+// openTest is a family whose circuits are the self-test, whatever their document, which is read.
+func openTest(scheme circuits.Scheme, document func() ([]byte, error)) *circuits.Circuit {
+	c := circuits.SelfTestPlonk()
+	if scheme == circuits.Groth16 {
+		c = circuits.SelfTest()
+	}
+	c.ID, c.Resident = "", true
+	c.Prepare = func() error {
+		_, err := document()
+		return err
+	}
+	return c
+}
+
+func TestFamilies(t *testing.T) {
+	s := start(t)
+	for name, text := range map[string]string{"in": `{"x":"3"}`, "graph": "one"} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, scheme := range []string{"plonk", "groth16"} {
+		fields := fmt.Sprintf(`"family":"tests","scheme":%q,"keys":"DIR/keys","proof":"DIR/p","public":"DIR/u"`, scheme)
+		made := s.ask(fmt.Sprintf(`{"id":"1","op":"circuit_setup",%s,"graph":"DIR/graph"}`, fields))
+		result, _ := made["result"].(map[string]any)
+		manifest, _ := result["result"].(map[string]any)
+		name, id, setup := fmt.Sprint(manifest["circuit"]), fmt.Sprint(manifest["circuit_id"]), fmt.Sprint(manifest["setup_id"])
+		digest := fmt.Sprintf("%x", sha256.Sum256([]byte("one")))
+		if want := fmt.Sprintf("tests-%s-%s", digest[:16], scheme); name != want || len(id) != 64 {
+			t.Fatalf("%v, expected %s", made, want)
+		}
+		// with the id that set-up told, the document is not needed again
+		known := fmt.Sprintf(`%s,"circuit":%q,"circuit_id":%q,"setup":%q,"graph_sha256":%q`, fields, name, id, setup, digest)
+		for i, c := range []struct{ op, fields, want string }{
+			{"circuit_check", known + `,"input":"DIR/in"`, "ok"},
+			{"circuit_prove", known + `,"input":"DIR/in"`, "ok"},
+			{"circuit_prove", known + `,"input":"DIR/in"`, "ok"},
+			{"circuit_verify", known, "ok"},
+			{"circuit_verify", known + `,"input":"DIR/in"`, "ok"},
+			{"circuit_export", known + `,"out":"DIR/out-` + scheme + `"`, "ok"},
+			{"circuit_audit", known, "ok"},
+			{"circuit_prove", fields + `,"graph":"DIR/graph","input":"DIR/in"`, "ok"},
+			{"circuit_prove", fields + `,"graph":"DIR/none","input":"DIR/in"`, "io"},
+			{"circuit_prove", fields + `,"input":"DIR/in"`, "invalid_input"},
+			{"circuit_prove", known + `,"input":"DIR/in","secure":true`, "invalid_key"},
+			{"circuit_prove", fields + `,"circuit":"tests","graph":"DIR/graph","input":"DIR/in"`, "invalid_input"},
+			{"circuit_prove", fields + `,"graph":"DIR/graph","input":"DIR/in","circuit_id":"` + setup + `"`, "invalid_key"},
+		} {
+			if got := s.outcome(fmt.Sprintf(`{"id":"%d","op":%q,%s}`, i, c.op, c.fields)); got != c.want {
+				t.Errorf("%s %d, %s: %s, want %s", scheme, i, c.op, got, c.want)
+			}
 		}
 	}
 }

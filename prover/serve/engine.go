@@ -12,6 +12,7 @@ import (
 
 	"provery/prover/circom"
 	"provery/prover/circuits"
+	"provery/prover/crew"
 	"provery/prover/fault"
 	"provery/prover/groth16"
 	"provery/prover/statement"
@@ -114,19 +115,17 @@ func (e *Engine) widenLater(entry *keyEntry, proofs int64) {
 // item's error of kind internal. Of a failed item's outcome, the error and the time it took are left.
 func eachItem(outcomes []Outcome, workers int, work func(i int) error) {
 	var next atomic.Int64
-	var group sync.WaitGroup
+	var all crew.Crew
 	for range max(1, min(workers, len(outcomes))) {
-		group.Add(1)
-		go func() {
-			defer group.Done()
+		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(outcomes); i = int(next.Add(1)) - 1 {
 				if err := guarded(func() error { return work(i) }); err != nil {
 					outcomes[i] = Outcome{CPU: outcomes[i].CPU, Wall: outcomes[i].Wall, Error: fault.Of(err)}
 				}
 			}
-		}()
+		})
 	}
-	group.Wait()
+	all.Wait()
 }
 
 // guarded turns a panic into an error of kind internal.

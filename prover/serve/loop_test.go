@@ -31,7 +31,8 @@ func start(t *testing.T) *session {
 	s.lines.Buffer(nil, 1<<24)
 	go func() {
 		options := serve.DefaultOptions()
-		options.Circuits = &circuits.Catalog{Circuits: []*circuits.Circuit{circuits.SelfTest(), circuits.SelfTestPlonk()}}
+		options.Circuits = &circuits.Catalog{Circuits: []*circuits.Circuit{circuits.SelfTest(), circuits.SelfTestPlonk()},
+			Families: []*circuits.Family{{Name: "tests", Open: openTest}}}
 		err := serve.NewEngine(options).Loop(inRead, outWrite, "test", s.stop)
 		outWrite.Close()
 		s.done <- err

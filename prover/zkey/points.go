@@ -5,13 +5,13 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"runtime"
-	"sync"
 	"sync/atomic"
 
 	"github.com/consensys/gnark-crypto/ecc/bn254"
 	"github.com/consensys/gnark-crypto/ecc/bn254/fp"
 
 	"provery/prover/binfile"
+	"provery/prover/crew"
 	"provery/prover/fault"
 	"provery/prover/msm"
 )
@@ -151,11 +151,9 @@ func firstBad(count int, check func(int) bool) int {
 	var bad, next atomic.Int64
 	bad.Store(-1)
 	const part = 2048
-	var group sync.WaitGroup
+	var all crew.Crew
 	for range min(runtime.GOMAXPROCS(0), count/part+1) {
-		group.Add(1)
-		go func() {
-			defer group.Done()
+		all.Go(func() {
 			for lo := int(next.Add(part)) - part; lo < count; lo = int(next.Add(part)) - part {
 				for i := lo; i < min(lo+part, count); i++ {
 					if !check(i) {
@@ -164,9 +162,9 @@ func firstBad(count int, check func(int) bool) int {
 					}
 				}
 			}
-		}()
+		})
 	}
-	group.Wait()
+	all.Wait()
 	return int(bad.Load())
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,18 +74,31 @@ def deploy(
     salt: Annotated[
         int, typer.Option(min=0, help="Another number makes another light client of the same set-up.")
     ] = 0,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "-f", help="Topology file whose home has the keys; temporal-dev.yaml without."
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Put a light client on an L1: the verifier of the stream's circuit, the code, and its proxy.
 
     Safe to repeat: addresses follow from code and set-up, and what is there is found. The account's secrets come from
-    the environment (docs/contracts.md). Nothing else may send from the account meanwhile.
+    the environment (docs/contracts.md). Nothing else may send from the account meanwhile. The key is PROVERY_HOME's, or
+    that of the topology file's home without, as for `provery hotshot run`.
 
     JSON: {"chain_id", "deployer", "circuit", "verifying_key", "insecure", "proxy": address, "contracts": [{"name",
     "address", "found", "transaction", "gas", "fee": wei as a string}], "gas": total, "implementation": where the proxy
     points, "upgraded", "finalized": {"view", "height", "block_comm_root"}}
     """
     given = locals()
+    if not os.environ.get("PROVERY_HOME"):
+        from provery.local.config import DEFAULT_FILE
+        from provery.local.hotshot import topology_of
+
+        if file is not None or DEFAULT_FILE.exists():
+            os.environ["PROVERY_HOME"] = str(topology_of(file, os.environ).home_path)
 
     async def go(session: Session) -> dict[str, Any]:
         env = session.env

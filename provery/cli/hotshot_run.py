@@ -114,8 +114,9 @@ def run(
 ) -> None:
     """Run the HotShot state prover on this machine: Temporal, workers and one stream.
 
-    Everything else about the stream is set by PROVERY_HOTSHOT_… variables. With several machines, run workers and
-    `provery schedule create hotshot/NAME` instead.
+    Everything else about the stream is set by PROVERY_HOTSHOT_… variables. Data and keys are in PROVERY_HOME, or in the
+    topology file's home without, as for `provery hotshot deploy`. With several machines, run workers and `provery
+    schedule create hotshot/NAME` instead.
 
     JSON: one line for each event, as for `up`; what is proved is printed by `provery prove`.
     """
@@ -137,11 +138,11 @@ def run(
     # Flags are those variables: the processes that are started read them, and no file has them.
     os.environ.update({name: value for name, value in given.items() if value})
     redactor.learn(os.environ)
-    from provery.local import config, hotshot, supervisor
+    from provery.local import hotshot, supervisor
 
     every, listen = hotshot.usual(stream)
     topology = hotshot.only_hotshot(
-        config.load_topology(file or config.DEFAULT_FILE),
+        hotshot.topology_of(file, os.environ),
         stream,
         port=listen,
         follow_s=every if daemon else None,

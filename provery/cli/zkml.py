@@ -20,7 +20,6 @@ from provery.core.types import Json, UnitOutcome, UnitStatus
 from provery.registry import load
 
 app = typer.Typer(help="Models whose inferences are proved.", no_args_is_help=True)
-app.command()(deploy)
 app.command("deploy")(deploy)
 NameArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 StreamOption = Annotated[str, typer.Option(help="Stream of the zkml system.")]

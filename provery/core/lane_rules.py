@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Protocol
 
 from provery.core.lane_records import Fate, Kind, Phase, Submission, Transaction, Wait
 from provery.core.lanes import Fees, Policy
@@ -17,6 +18,20 @@ TRIES = 3
 LEAST_BUMP_PERCENT = 10
 """What geth, reth, Nethermind, Erigon and Besu ask of a replacement unless told otherwise, of both fees."""
 GWEI = 10**9
+
+
+class Priced(Protocol):
+    """A transaction, or only its price, in wei per gas."""
+
+    @property
+    def max_fee(self) -> int:
+        """Most that it pays in all."""
+        ...
+
+    @property
+    def max_priority_fee(self) -> int:
+        """Its tip."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,18 +54,15 @@ def first_price(fees: Fees, policy: Policy, cap: int | None) -> Price | None:
 
     Twice the base fee leaves room for six full blocks in a row, each of which raises it by an eighth.
     """
-    tip = fees.priority
-    if policy.max_priority_fee_per_gas is not None:
-        tip = min(tip, policy.max_priority_fee_per_gas)
-    wanted = 2 * fees.base + tip if fees.dynamic else fees.base
-    least = fees.base + tip if fees.dynamic else fees.base
+    least = charged(fees, policy)
     if cap is not None and least > cap:
         return None
+    wanted = fees.base + least if fees.dynamic else least
     highest = wanted if cap is None else min(wanted, cap)
-    return Price(highest, min(tip, highest) if fees.dynamic else highest)
+    return Price(highest, min(_tip(fees, policy), highest) if fees.dynamic else highest)
 
 
-def replacement(before: Sequence[Transaction], percent: int) -> Price:
+def replacement(before: Sequence[Priced], percent: int) -> Price:
     """The least that replaces what is pending at a nonce: both fees higher by a percentage, at least 10."""
     percent = 100 + max(percent, LEAST_BUMP_PERCENT)
     fee = _raised(max(t.max_fee for t in before), percent)
@@ -58,7 +70,7 @@ def replacement(before: Sequence[Transaction], percent: int) -> Price:
 
 
 def bumped_price(
-    before: Sequence[Transaction], fees: Fees, policy: Policy, cap: int | None, *, forced: bool = False
+    before: Sequence[Priced], fees: Fees, policy: Policy, cap: int | None, *, forced: bool = False
 ) -> Price | None:
     """What to offer instead of what is pending at a nonce; None where a cap, the tip's too, allows no replacement.
 
@@ -82,7 +94,7 @@ def bumped_price(
     return Price(fee, max(least.max_priority_fee, min(market.max_priority_fee, fee)))
 
 
-def tip_capped(price: Price, fees: Fees, policy: Policy) -> bool:
+def tip_capped(price: Priced, fees: Fees, policy: Policy) -> bool:
     """Whether a price's tip is above the policy's cap."""
     most = policy.max_priority_fee_per_gas
     return fees.dynamic and most is not None and price.max_priority_fee > most
@@ -103,10 +115,7 @@ def stuck(before: Sequence[Transaction], fees: Fees, policy: Policy, now: float)
 
 def charged(fees: Fees, policy: Policy) -> int:
     """What the next block asks for, with as much of a tip as the policy gives; wei per gas."""
-    if not fees.dynamic:
-        return fees.base
-    most = policy.max_priority_fee_per_gas
-    return fees.base + (fees.priority if most is None else min(fees.priority, most))
+    return fees.base + _tip(fees, policy) if fees.dynamic else fees.base
 
 
 def gwei(wei: int) -> str:
@@ -235,6 +244,12 @@ def put_back(s: Submission, now: float) -> Submission | None:
 def outside(t: Transaction, fate: Fate) -> Transaction:
     """A transaction that no block has, whatever was known of it before: it costs nothing."""
     return replace(t, fate=fate, block=None, block_hash="", gas_used=None, gas_price=None)
+
+
+def _tip(fees: Fees, policy: Policy) -> int:
+    """The tip that is usual now, or as much of it as the policy gives."""
+    most = policy.max_priority_fee_per_gas
+    return fees.priority if most is None else min(fees.priority, most)
 
 
 def _raised(value: int, percent: int) -> int:

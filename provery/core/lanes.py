@@ -146,6 +146,14 @@ class Receipt:
     head: int | None = field(default=None, compare=False)
     """Newest block of the node that says so, where known: another node's may be of another fork."""
 
+    def depth(self, head: Block) -> int:
+        """Confirmations, its own block counted, on the chain of the node that has it.
+
+        0 or less where a head is behind it.
+        """
+        newest = head.number if self.head is None else min(head.number, self.head)
+        return newest - self.block.number + 1
+
 
 class Sent(StrEnum):
     """What a node answered to a raw transaction."""

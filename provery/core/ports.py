@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from provery.core.errors import ProveryError
 from provery.core.types import (
@@ -422,6 +422,23 @@ class StatementProver(Protocol):
 
     async def close(self) -> None:
         """End children, close connections."""
+        ...
+
+
+@runtime_checkable
+class ExportsVerifier(Protocol):
+    """A :class:`StatementProver` whose proofs contracts can check that are generated from its keys."""
+
+    async def verifier(self, circuit: str, key: str) -> str:
+        """Solidity source of the contract that checks proofs of a circuit.
+
+        Args:
+            circuit: Its name.
+            key: Digest of the verifying key.
+
+        Raises:
+            InvalidKey: there is no such key here.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from provery.core.errors import ConfigurationError, Reverted, SinkUnavailable
+from provery.core.lane_rules import Price, bumped_price, cap_of, charged, first_price, gas_limit
 from provery.core.lanes import Call, Chain, Fees, Policy, Receipt, Sent, Unsigned
 
 POLL_S = 0.2
@@ -28,13 +29,14 @@ async def send(chain: Chain, call: Call, policy: Policy, say: Callable[[str], No
         Reverted: the contract refuses it.
         SinkUnavailable: no endpoint answers, or the transaction was not confirmed in time.
     """
-    gas = await chain.estimate(call) * (100 + policy.gas_margin_percent) // 100
+    gas = gas_limit(await chain.estimate(call), policy)
     fees = await chain.fees()
-    fee, tip = _offer(fees, policy)
+    price, cap = _offer(fees, policy), cap_of(policy)
     nonce = await chain.nonce()
     hashes: list[str] = []
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
+        fee, tip = price.max_fee, price.max_priority_fee
         signed = await chain.sign(
             Unsigned(nonce, call.to, call.data, call.value, gas, fee, tip, dynamic=fees.dynamic)
         )
@@ -46,10 +48,13 @@ async def send(chain: Chain, call: Call, policy: Policy, say: Callable[[str], No
                 expected=f"up to {gas * fee} wei",
                 action="fund it",
             )
-        hashes.append(signed.hash)
-        if sent is Sent.ACCEPTED:
-            say(f"{call.method}: sent {signed.hash}, nonce {nonce}")
-        patience = 0.0 if sent is Sent.UNDERPRICED else policy.stuck_after_s
+        if signed.hash not in hashes:
+            hashes.append(signed.hash)
+            if sent is Sent.ACCEPTED:
+                say(f"{call.method}: sent {signed.hash}, nonce {nonce}")
+        # What no node took is offered for more at once, unless the caps leave nothing to offer.
+        hurried = sent is Sent.UNDERPRICED and bumped_price([price], fees, policy, cap) is not None
+        patience = 0.0 if hurried else max(policy.stuck_after_s, POLL_S)
         receipt = await _landed(chain, hashes, policy, min(deadline, time.monotonic() + patience))
         if receipt is not None:
             if not receipt.succeeded:
@@ -57,16 +62,19 @@ async def send(chain: Chain, call: Call, policy: Policy, say: Callable[[str], No
                     f"{call.method} failed in {receipt.hash}: {await chain.why_reverted(call, receipt)}"
                 )
             return receipt
-        if await chain.nonce() > nonce:
-            # A stranger's transaction has the nonce: ours can never land.
-            say(f"{call.method}: nonce {nonce} was used by another transaction of this account")
-            nonce, hashes = await chain.nonce(), []
         # Not landed in this time: offer more, and at least what the chain charges by now.
-        higher = 100 + max(10, policy.bump_percent)
         fees = await chain.fees()
-        now_fee, now_tip = _offer(fees, policy)
-        fee = _capped(max(-(-fee * higher // 100), now_fee), policy.max_fee_per_gas)
-        tip = min(fee, max(-(-tip * higher // 100), now_tip))
+        offer = _offer(fees, policy)
+        reached = await chain.nonce()
+        if reached > nonce:
+            taken = await chain.taken(nonce)
+            if taken is not None and taken.hash not in hashes:
+                # A stranger's transaction has the nonce: ours can never land.
+                say(f"{call.method}: nonce {nonce} was used by another transaction of this account")
+                nonce, hashes, price = reached, [], offer
+        else:
+            # Where the caps allow no replacement, what is pending goes to the nodes again, as it is.
+            price = bumped_price([price], fees, policy, cap) or price
     raise SinkUnavailable(
         f"{call.method} was not confirmed within {WAIT_S:.0f} s",
         value=", ".join(hashes),
@@ -74,27 +82,21 @@ async def send(chain: Chain, call: Call, policy: Policy, say: Callable[[str], No
     )
 
 
-def _offer(fees: Fees, policy: Policy) -> tuple[int, int]:
-    """Fee and tip per gas, in wei: room for the base fee to double.
+def _offer(fees: Fees, policy: Policy) -> Price:
+    """What to offer for a fresh nonce.
 
     Raises:
         ConfigurationError: the next block charges more than the policy allows.
     """
-    tip = _capped(fees.priority, policy.max_priority_fee_per_gas)
-    needed = fees.base + tip
-    cap = policy.max_fee_per_gas
-    if cap is not None and needed > cap:
+    offer = first_price(fees, policy, cap_of(policy))
+    if offer is None:
         raise ConfigurationError(
             "gas costs more than is allowed",
-            value=f"{needed} wei",
-            expected=f"at most {cap} wei",
+            value=f"{charged(fees, policy)} wei",
+            expected=f"at most {policy.max_fee_per_gas} wei",
             action="wait, or allow more",
         )
-    return (_capped(2 * fees.base + tip, cap) if fees.dynamic else needed), tip
-
-
-def _capped(wei: int, cap: int | None) -> int:
-    return wei if cap is None else min(wei, cap)
+    return offer
 
 
 async def _landed(chain: Chain, hashes: list[str], policy: Policy, until: float) -> Receipt | None:
@@ -103,9 +105,7 @@ async def _landed(chain: Chain, hashes: list[str], policy: Policy, until: float)
         receipts = [await chain.receipt(tx_hash) for tx_hash in hashes]
         receipt = next((found for found in receipts if found is not None), None)
         if receipt is not None:
-            head = (await chain.head()).number
-            # Counted on the chain of the node that has it: another node's may be of another fork.
-            if min(head, receipt.head or head) - receipt.block.number + 1 >= policy.confirmations:
+            if receipt.depth(await chain.head()) >= policy.confirmations:
                 return receipt
         elif time.monotonic() >= until:
             return None

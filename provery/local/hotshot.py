@@ -5,16 +5,33 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
 from provery.core.exits import INTERRUPTED
-from provery.local.config import Scalar, Schedule, Stream, Topology
+from provery.local.config import DEFAULT_FILE, Scalar, Schedule, Stream, Topology, load_topology
 from provery.local.supervisor import Demo, Supervisor
+from provery.local.toolchain import home
 from provery.registry import load
 
 SYSTEM = "hotshot"
 PARALLEL = 32
 """Epochs of one look that are proved at a time, as far as workers have slots."""
+
+
+def topology_of(file: Path | None, env: Mapping[str, str]) -> Topology:
+    """The topology that both deploying and running take their home from, and so their keys.
+
+    Args:
+        file: The topology file; None for the shipped one.
+        env: ``PROVERY_HOME`` counts before the file's ``home``.
+
+    Raises:
+        ConfigurationError: the file has mistakes, or is not there.
+    """
+    topology = load_topology(file or DEFAULT_FILE)
+    return topology.model_copy(update={"home": str(home(env))}) if env.get("PROVERY_HOME") else topology
 
 
 def only_hotshot(

@@ -8,6 +8,7 @@ Lists, checks and verifications, which take milliseconds, share a child that sta
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -121,6 +122,12 @@ class NativeStatements:
     async def verifying_key(self, circuit: str) -> str:
         """SHA-256 of the verifying key in use. Outside production a missing key is made: a minute or two."""
         return await self.prepare(circuit, _silent)
+
+    async def verifier(self, circuit: str, key: str) -> str:
+        """Solidity source of the contract that checks proofs against a verifying key, as the program exports it."""
+        with tempfile.TemporaryDirectory() as folder:
+            await self.order("circuit_export", circuit, _silent, setup=key, out=folder)
+            return (Path(folder) / "verifier.sol").read_text(encoding="utf-8")
 
     async def prove(self, statement: Statement, into: Path, progress: Progress) -> Proof:
         """Make a proof and its public values, verified, under ``into``.

@@ -1,4 +1,4 @@
-// Plays one case against a server, in the packaged browser: `node play.mjs CASE URL`. It fails where the case fails, and
+// Plays one case against a server, in the packaged browser: `node play.mjs CASE URL KEY`. It fails where the case fails, and
 // where the page says something in the console, throws, or asks another host.
 
 import assert from "node:assert/strict";
@@ -11,7 +11,7 @@ const TOOLS = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "tools",
 const require = createRequire(join(TOOLS, "package.json"));
 const { launch } = require("./launch.cjs");
 
-const [, , file, url] = process.argv;
+const [, , file, url, key] = process.argv;
 /** `options` are of the browser's context; `noise` is what the case makes the browser itself complain about. */
 const { default: play, options = {}, noise = /^$/ } = await import(pathToFileURL(file));
 
@@ -48,11 +48,12 @@ try {
     assert.ok(passes.length > 15, "the rules were applied");
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
   };
-  const open = async (path = "/") => {
-    await page.goto(path);
+  const open = async (model = "spending-model") => {
+    await page.goto("/");
     await page.locator("#inputs:enabled").waitFor();
+    await page.getByLabel("Model").selectOption(model);
   };
-  await play({ page, context, url, open, until, broken, assert, wrong });
+  await play({ page, context, url, key, open, until, broken, assert, wrong });
 
   assert.deepEqual(wrong, [], "the console and the page's errors");
   assert.deepEqual([...hosts], [new URL(url).origin], "hosts that were asked");

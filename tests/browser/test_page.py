@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.zkml_page import Proofs, serving
+from provery.systems.zkml import events
+from tests.support.zkml_page import Site, site
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -24,16 +25,23 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-async def url() -> AsyncIterator[str]:
-    """Address of a server with the page and the API."""
-    async with serving(Proofs()) as address:
-        yield address
+async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    """A server with the page and the API."""
+    monkeypatch.setattr(events, "LOOK_S", 0.02)
+    async with site(tmp_path) as where:
+        yield where
 
 
-async def play(case: Path, url: str) -> tuple[int | None, str]:
+async def play(case: Path, where: Site) -> tuple[int | None, str]:
     """Play a case; the exit status, and what it printed."""
     process = await asyncio.create_subprocess_exec(
-        "node", HERE / "play.mjs", case, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        "node",
+        HERE / "play.mjs",
+        case,
+        where.url,
+        where.secret,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     try:
         output, _ = await asyncio.wait_for(process.communicate(), 60)
@@ -45,12 +53,12 @@ async def play(case: Path, url: str) -> tuple[int | None, str]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
-async def test_case(case: Path, url: str) -> None:
-    status, output = await play(case, url)
+async def test_case(case: Path, served: Site) -> None:
+    status, output = await play(case, served)
     assert status == 0, output
 
 
-async def test_a_case_fails_with_the_page(url: str, tmp_path: Path) -> None:
+async def test_a_case_fails_with_the_page(served: Site, tmp_path: Path) -> None:
     later = 'setTimeout(() => { throw new Error("thrown later"); })'
     acts = {
         "strictly equal": 'assert.equal(await page.title(), "another")',
@@ -63,6 +71,6 @@ async def test_a_case_fails_with_the_page(url: str, tmp_path: Path) -> None:
         case.write_text(
             f"export default async function ({{ page, open, assert, url }}) {{ await open(); {act}; }}"
         )
-        status, output = await play(case, url)
+        status, output = await play(case, served)
         assert status == 1
         assert expected in output

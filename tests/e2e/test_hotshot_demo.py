@@ -29,7 +29,7 @@ FINALIZED_STATE = "0x9fdb54a7"
 
 
 def topology(home: Path) -> Path:
-    """The shipped one, in ``home`` and on free ports."""
+    """The shipped one with another home, and on free ports."""
     document: dict[str, Any] = YAML(typ="safe").load(DEFAULT_FILE.read_text())
     document["home"] = str(home)
     document["server"] |= {"port": free_port(), "ui_port": free_port()}
@@ -38,6 +38,7 @@ def topology(home: Path) -> Path:
     document["metrics_port"] = free_port()
     while any(port_taken("127.0.0.1", document["metrics_port"] + more) for more in (1, 2)):
         document["metrics_port"] = free_port()
+    home.mkdir(exist_ok=True)
     file = home / "topology.yaml"
     with file.open("w") as out:
         YAML(typ="safe").dump(document, out)
@@ -88,7 +89,7 @@ async def test_the_demo_lands_every_epoch_once(tmp_path: Path) -> None:
 
 async def test_the_prover_runs_once_and_as_a_daemon(tmp_path: Path) -> None:
     """The commands of docs/hotshot.md, as somebody would give them who comes from the upstream program."""
-    file = str(topology(tmp_path))
+    file = str(topology(tmp_path / "of the file"))
     shape = Shape(validators=5, pace=1_000.0, epochs=2, stake_changes="amounts")
     network, anvil = HotShotNetwork(tmp_path, shape), AnvilServer(tmp_path)
     async with network, anvil:
@@ -105,6 +106,12 @@ async def test_the_prover_runs_once_and_as_a_daemon(tmp_path: Path) -> None:
         status, out = await ran("hotshot", "run", "--file", file, **env)
         assert (status, "no light-client contract" in out) == (7, True), out[-1_000:]
         env["ESPRESSO_SEQUENCER_LIGHT_CLIENT_PROXY_ADDRESS"] = proxy = await deployed(env)
+
+        other = env | {"PROVERY_HOME": str(tmp_path / "other")}
+        status, out = await ran("hotshot", "run", "--file", file, **other)
+        assert (status, "with another verifying key" in out) == (7, True), out[-3_000:]
+        assert proxy.lower() in out.lower()
+        assert await height(anvil, proxy) == 0
 
         status, out = await ran(
             "hotshot", "run", "--file", file, "--eth-account-index", "7", "--max-gas-price", "36.5", **env
@@ -150,9 +157,8 @@ async def test_the_daemon_serves_and_follows(tmp_path: Path) -> None:
             "ESPRESSO_SEQUENCER_STAKE_TABLE_CAPACITY": "10",
             "PROVERY_HOTSHOT_SCHEME": "groth16",
             "PROVERY_HOTSHOT_CONFIRMATIONS": "1",
-            "PROVERY_HOME": str(tmp_path),
         }
-        env["ESPRESSO_SEQUENCER_LIGHT_CLIENT_PROXY_ADDRESS"] = proxy = await deployed(env)
+        env["ESPRESSO_SEQUENCER_LIGHT_CLIENT_PROXY_ADDRESS"] = proxy = await deployed(env, "--file", file)
         words = ("hotshot", "run", "-d", "-u", "1s", "-p", str(port), "-s", "10", "--file", file)
         async with command(*words, **env) as daemon:
             async with asyncio.timeout(300):
@@ -175,9 +181,9 @@ async def test_the_daemon_serves_and_follows(tmp_path: Path) -> None:
     assert processes.of(tmp_path) == []
 
 
-async def deployed(env: dict[str, str]) -> str:
+async def deployed(env: dict[str, str], *words: str) -> str:
     """The address of a light client that the command puts on the chain."""
-    status, out = await ran("hotshot", "deploy", "--json", **env)
+    status, out = await ran("hotshot", "deploy", "--json", *words, **env)
     assert status == OK, out[-3_000:]
     return str(json.loads(out[out.index("\n{") if not out.startswith("{") else 0 :])["proxy"])
 

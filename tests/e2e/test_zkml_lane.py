@@ -131,6 +131,7 @@ async def test_a_proof_waits_for_its_verifier_and_both_land(rig: Rig) -> None:
     found = await rig.submission(proof)
     assert found is not None
     assert outcome.facts["transaction"] == found.transactions[0].hash
+    assert [ref.name for ref in outcome.outputs] == [ANSWER], "the answer is the unit's result"
     held = await onchain.attestation(rig.chain, found.call)
     assert held is not None
     assert held.attester == address(SENDER).lower()
@@ -144,16 +145,25 @@ async def test_a_proof_waits_for_its_verifier_and_both_land(rig: Rig) -> None:
     assert await rig.anvil.count(address(SENDER)) == 2
 
 
-async def test_a_hash_that_a_stranger_claimed_first_is_no_failure(rig: Rig) -> None:
-    first, second = rig.inference("proof-a", "hash"), rig.inference("proof-b", "hash")
-    await land(rig.chain, onchain.attest_call(rig.registry, rig.hash("proof-b")))
-    one, two = await asyncio.gather(rig.run(first), rig.run(second))
-    assert (one.status, two.status) == (UnitStatus.DONE, UnitStatus.SKIPPED)
-    assert "attested already" in two.reason
-    for key, by in (("proof-a", address(SENDER)), ("proof-b", rig.chain.sender)):
-        held = await onchain.attestation(rig.chain, onchain.attest_call(rig.registry, rig.hash(key)))
-        assert held is not None
-        assert held.attester == by.lower()
+@pytest.mark.parametrize("attest", ["hash", "proof"])
+async def test_a_stranger_who_is_faster_takes_neither_answer_nor_receipt(rig: Rig, attest: str) -> None:
+    await land(rig.chain, onchain.deploy_call(rig.registry, rig.proved.verifier))
+    work = rig.inference("proof-b", attest)
+    call = (
+        onchain.attest_call(rig.registry, rig.hash("proof-b"))
+        if attest == "hash"
+        else onchain.attest_inference_call(rig.registry, rig.verifier, "0x" + rig.proved.call.hex())
+    )
+    theirs = await land(rig.chain, call)
+    outcome = await rig.run(work)
+    assert outcome.status is UnitStatus.DONE, outcome.reason
+    assert [ref.name for ref in outcome.outputs] == [ANSWER]
+    assert 0 < int(outcome.facts["gas_used"]) < theirs.gas_used
+    held = await onchain.attestation(rig.chain, call)
+    assert held is not None
+    assert held.attester == rig.chain.sender.lower(), "the first counts"
+    recorded = await rig.engine.run(work)
+    assert [ref.name for ref in recorded.outputs] == [ANSWER]
     assert await rig.anvil.count(address(SENDER)) == 1
 
 

@@ -251,11 +251,13 @@ def new_ledger(folder: Path) -> SqlLedger:
 
 
 @asynccontextmanager
-async def served(folder: Path, ledger: SqlLedger | None = None, **settings: Any) -> AsyncIterator[Served]:
+async def served(
+    folder: Path, ledger: SqlLedger | None = None, engines: type[Engine] = Engine, **settings: Any
+) -> AsyncIterator[Served]:
     """An API with the documented model, and as many proofs a minute as a test likes."""
     settings = {"anonymous_per_minute": 100_000.0, **settings}
     opened = ledger or new_ledger(folder)
-    engine, missing, registry = Engine(opened), dict[str, str](), CollectorRegistry()
+    engine, missing, registry = engines(opened), dict[str, str](), CollectorRegistry()
     if await opened.models.get(MODEL) is None:
         await opened.models.add(version_of_spending())
     backend = Backend(

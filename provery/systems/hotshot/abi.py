@@ -64,6 +64,8 @@ LAGS = Function("lagOverEscapeHatchThreshold", ("uint256", "uint256"), ("bool",)
 L1_BLOCK = Function("currentBlockNumber", (), ("uint256",))
 UPGRADE_INTERFACE = Function("UPGRADE_INTERFACE_VERSION", (), ("string",))
 PROXIABLE = Function("proxiableUUID", (), ("bytes32",))
+VERIFIER = Function("verifier", (), ("address",))
+"""Where our light client has its proofs checked; the deployed one does it by itself, and has no such function."""
 READS = (
     FINALIZED_STATE,
     GENESIS_STATE,

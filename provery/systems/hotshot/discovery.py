@@ -21,6 +21,7 @@ from provery.systems.hotshot.spec import check_bundle
 from provery.systems.hotshot.streams import Stream
 from provery.systems.hotshot.tables import Electorate, electorate
 from provery.systems.hotshot.units import SYSTEM, epoch_unit, state_unit
+from provery.systems.hotshot.verifier import check_verifier
 
 log = logging.getLogger(__name__)
 LOOK = 64
@@ -52,6 +53,7 @@ async def discover(
         ContractError: the contract cannot be read.
         StakeTableMismatch: the sequencers' stake table is not the contract's.
         InvalidState: too little stake has signed the newest state.
+        VerifierMismatch: the contract checks proofs with another key.
         ConfigurationError: a setting is wrong, or the contract does not take states from this account.
     """
     units = await due_units(stream, ledger, artifacts)
@@ -61,7 +63,10 @@ async def discover(
         log.warning("%s: %d states are due, the first %d are taken now", stream.id, len(wanted), LOOK)
     backfill = first is not None or last is not None
     fairness = backfill_name(stream.id, first, last) if backfill else ""
-    keys = await keys_of(stream) if wanted else {}
+    if not wanted:
+        return []
+    keys = await keys_of(stream)
+    await check_verifier(stream, keys)
     return [
         work_of(stream, unit, keys, priority=OLD if backfill else LIVE, fairness=fairness)
         for unit in wanted[:LOOK]
@@ -277,7 +282,9 @@ async def epoch_work(stream: Stream, epoch: int) -> Work:
             expected="a contract with epochs" if held.first_epoch is None else f">= {held.first_epoch}",
         )
     unit = epoch_unit(stream.settings.stream, await stream.place(), epoch, held.blocks_per_epoch)
-    return work_of(stream, unit, await keys_of(stream))
+    keys = await keys_of(stream)
+    await check_verifier(stream, keys)
+    return work_of(stream, unit, keys)
 
 
 def requested(request: Mapping[str, Json]) -> int | None:

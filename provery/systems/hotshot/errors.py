@@ -50,5 +50,9 @@ class GasPriceTooHigh(TransientError):
     """Gas costs more than the operator allows; nothing is sent until it costs less."""
 
 
+class VerifierMismatch(ConfigurationError):
+    """The light client checks proofs with another verifying key than they would be made with."""
+
+
 class EpochAlreadyStarted(ConfigurationError):
     """The contract has no epochs and the network has: a contract of version 1 takes no more states."""

@@ -20,7 +20,7 @@ from provery.systems.hotshot.model import (
     Signatures,
     StakeTableState,
 )
-from provery.systems.hotshot.spec import STAKE_LIMIT
+from provery.systems.hotshot.spec import STAKE_BITS, STAKE_LIMIT
 
 LARGEST = 4 * 2**20
 """Bytes of an answer; a certificate of 200 validators has about 90 KB."""
@@ -108,7 +108,7 @@ def stake(value: object) -> int:
     """An amount of stake that the circuit can add up."""
     amount = uint(value)
     if amount >= STAKE_LIMIT:
-        raise ValueError("expected a stake below 2^120")
+        raise ValueError(f"expected a stake below 2^{STAKE_BITS}")
     return amount
 
 

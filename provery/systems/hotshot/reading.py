@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from eth_utils.address import to_checksum_address
+
 from provery.core.abi import Function
 from provery.core.errors import ConfigurationError, Reverted
 from provery.core.lanes import Chain
@@ -85,6 +87,18 @@ class LightClient:
         """Sixteen hexadecimal digits of what it began with: another network's contract has others."""
         words = (*await self._read(abi.GENESIS_STATE), *await self._read(abi.GENESIS_STAKE_TABLE))
         return digest_json([str(word) for word in words])[:16]
+
+    async def verifier(self) -> str:
+        """Address of the contract that checks its proofs; empty where it names none.
+
+        Raises:
+            SinkUnavailable: no endpoint answers.
+        """
+        try:
+            answer = await self.chain.read(self.address, abi.VERIFIER.call())
+        except Reverted:
+            return ""
+        return str(to_checksum_address(str(abi.VERIFIER.read(answer)[0]))) if answer else ""
 
     async def _read(self, function: Function, block: str = "latest") -> tuple[object, ...]:
         try:

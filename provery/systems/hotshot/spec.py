@@ -24,7 +24,8 @@ from provery.systems.hotshot.model import (
     StateCertificate,
 )
 
-STAKE_LIMIT = 2**120
+STAKE_BITS = 120
+STAKE_LIMIT = 2**STAKE_BITS
 """The circuit's limit: what signers have beyond the threshold is below 2^128. No token has so many units."""
 CACHED_COLUMNS = 64
 """Commitments that are remembered: a stake table rarely changes, and with it mostly the amounts alone."""
@@ -80,7 +81,9 @@ def commitment(table: StakeTable, capacity: int) -> StakeTableState:
         )
     for entry in table:
         if not 0 <= entry.stake < STAKE_LIMIT:
-            raise InvalidState("a validator's stake is absurd", value=entry.stake, expected="0 to 2^120 - 1")
+            raise InvalidState(
+                "a validator's stake is absurd", value=entry.stake, expected=f"0 to 2^{STAKE_BITS} - 1"
+            )
     spare = capacity - len(table)
     points = [part for entry in table for part in bls.elements(entry.bls)]
     keys = [part for entry in table for part in entry.schnorr]

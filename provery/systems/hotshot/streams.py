@@ -41,6 +41,8 @@ class Stream:
         self.relay = Relay(settings.relay_server)
         self.sequencer = Sequencer(settings.sequencer_url)
         self.figures = Figures(settings.stream)
+        self.compared: set[tuple[str, str]] = set()
+        """Verifiers, by address, that are known to be of a key, by digest."""
         self._open_chain = open_chain
         self._opening = asyncio.Lock()
         self._contract: LightClient | None = None

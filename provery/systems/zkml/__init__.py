@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from provery.systems.zkml.system import ZkmlSystem
 
 NAME = "zkml"
+OWN_PAGES = frozenset({"/health"})
+"""Paths of every worker that the API answers in its own way, as its clients expect."""
 
 
 def build(deps: Deps) -> ZkmlSystem:
@@ -57,11 +59,11 @@ async def addition(
     return await addition_of(stream, deps, name, onnx, settings, calibration)
 
 
-async def build_ingress(deps: Deps, stream: str, units: Units, metrics: CollectorRegistry) -> ZkmlIngress:
+async def build_ingress(deps: Deps, stream: str, starter: Units, metrics: CollectorRegistry) -> ZkmlIngress:
     """The HTTP API of ``zkml/<stream>``, and the watch over its models."""
     from provery.systems.zkml.ingress import from_deps
 
-    return from_deps(deps, stream, units, metrics)
+    return from_deps(deps, stream, starter, metrics)
 
 
 def api_port(stream: str, env: Mapping[str, str]) -> int | None:

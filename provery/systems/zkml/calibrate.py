@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
-from onnx.reference import ReferenceEvaluator
 
 from provery.core.errors import InvalidInput
 from provery.core.models import ModelSettings
@@ -18,7 +17,9 @@ from provery.core.types import Json, canonical_json
 from provery.systems.zkml.fast import infer_fast
 from provery.systems.zkml.graph import INPUT_BITS, SCALES, Graph
 from provery.systems.zkml.network import Floats, Network, Scaling, count
+from provery.systems.zkml.onnx_file import opset
 from provery.systems.zkml.quantise import quantise
+from provery.systems.zkml.reference import evaluator
 from provery.systems.zkml.spec import dequantise, quantise_inputs
 
 Rows = tuple[tuple[float, ...], ...]
@@ -122,11 +123,11 @@ def infer_floats(model: onnx.ModelProto, network: Network, rows: Rows) -> Floats
     kind = onnx.helper.tensor_dtype_to_np_dtype(declared.type.tensor_type.elem_type)
     found = []
     try:
-        evaluator = ReferenceEvaluator(part)
+        runner = evaluator(part, opset(part))
         with np.errstate(all="ignore"):
             for row in rows:
                 given = np.array(row, dtype=np.float64).astype(kind).reshape(network.input_shape)
-                (made,) = evaluator.run(None, {network.input_name: given})
+                (made,) = runner.run(None, {network.input_name: given})
                 found.append(np.asarray(made, dtype=np.float64).ravel())
     except Exception as error:
         # The implementation raises whatever its operators raise.

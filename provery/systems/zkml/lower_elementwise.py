@@ -137,7 +137,7 @@ def softmax(net: Lowering, node: Node) -> Value:
     axis = node.whole("axis", -1 if node.opset >= 13 else 1)
     if not -rank <= axis < rank and not (axis == rank and node.opset < 13):
         node.refuse("no such axis", value=axis, expected=f"{-rank} to {rank - 1}")
-    axis %= rank
+    axis += rank if axis < 0 else 0
     if node.opset < 13:
         length = count(tensor.shape[axis:])
         return net.add(SoftmaxLayer(node.name, (tensor.number,), tensor.shape, length))

@@ -183,7 +183,7 @@ class Lowering:
                 changed = change(value)
                 check_known(node, changed)
                 self.spend(changed.size, node.where)
-                return np.ascontiguousarray(changed)
+                return np.array(changed, order="C")
             places = change(np.arange(count(value.shape), dtype=np.int64).reshape(value.shape))
         except (ValueError, IndexError, TypeError, OverflowError) as error:
             node.refuse(f"impossible: {error}")

@@ -158,7 +158,10 @@ async def check(chain: Chain, registry: str) -> None:
 async def standing(chain: Chain, call: Call) -> Standing:
     """What the registry says of a call now.
 
-    Superseded where it is done already, by whomever; early where the verifier is not on the chain yet.
+    A deployment is superseded where the verifier is there already, by whomever: nothing is left to do. An attestation
+    never is: whoever sees one on its way can be faster with the same, and the unit that pays for it has to end with
+    its answer and a receipt all the same; the registry does nothing the second time, for half the gas. An inference is
+    early while its verifier is not on the chain.
 
     Raises:
         ConfigurationError: there is no registry at the call's address.
@@ -173,14 +176,7 @@ async def standing(chain: Chain, call: Call) -> Standing:
         address = verifier_address(call.to, code, salt)
         if await chain.code(address):
             return Standing(State.SUPERSEDED, f"the verifier is at {address} already")
-        return Standing(State.READY)
-    found = await attestation(chain, call)
-    if found is not None:
-        return Standing(
-            State.SUPERSEDED,
-            f"attested already, at {found.timestamp} (seconds since 1970) by {found.attester}",
-        )
-    if function is abi.ATTEST_INFERENCE and not await chain.code(str(values[0])):
+    elif function is abi.ATTEST_INFERENCE and not await chain.code(str(values[0])):
         return Standing(State.EARLY, f"there is no verifier at {values[0]} yet")
     return Standing(State.READY)
 

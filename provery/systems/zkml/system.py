@@ -60,6 +60,8 @@ class ZkmlSystem:
         self, stage: str, contexts: Sequence[StageContext]
     ) -> list[StageOutput | ProveryError]:
         """Run one stage for one or many units; each gets its own output or error."""
+        if not any(stage in stages for stages in _STAGES.values()):
+            raise ConfigurationError("zkml has no such stage", value=stage)
         return [await self._one(stage, context) for context in contexts]
 
     async def _one(self, stage: str, context: StageContext) -> StageOutput | ProveryError:
@@ -75,13 +77,9 @@ class ZkmlSystem:
         """Nothing: who asked looks at the unit itself."""
 
     async def discover(self, stream: str, first: int | None, last: int | None) -> list[Work]:
-        """Models that lie in the library and are not added as they lie there.
-
-        Raises:
-            InvalidInput: a range of ordinals was asked for; models have none.
-        """
+        """Models that lie in the library and are not added as they lie there; none is in a range of ordinals."""
         if first is not None or last is not None:
-            raise InvalidInput("models have no ordinals", value=f"{first} to {last}")
+            return []
         found = await self.library.look()
         return [work for one in found if isinstance(one, Found) and (work := await self.wanted(stream, one))]
 

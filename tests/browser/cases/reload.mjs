@@ -12,8 +12,9 @@ export default async function ({ page, url, open, until, assert }) {
   await page.reload();
   await page.locator("#stages .running").waitFor();
   assert.match(await page.locator("#work-id").textContent(), new RegExp(id));
+  const told = page.waitForResponse((response) => response.request().method() === "DELETE");
   await page.getByRole("button", { name: "Cancel" }).click();
-  await until(async () => (await (await fetch(`${url}/v1/proofs/${id}`)).json()).status === "cancelled");
+  assert.equal((await (await told).json()).status, "cancelled");
 
   const body = JSON.stringify({ model_id: "spending-model", inputs: [1, 2, 3, 4, 5, 6, 7, 8] });
   const made = await (await fetch(`${url}/v1/proofs`, { method: "POST", body, headers: { "content-type": "application/json" } })).json();
@@ -23,7 +24,7 @@ export default async function ({ page, url, open, until, assert }) {
   assert.ok((await page.locator("#facts").innerText()).includes(proof.proof_hash));
 
   await page.evaluate((hash) => { location.hash = hash; }, "0".repeat(64));
-  await until(async () => /no such proof \(proof_not_found\)/.test(await page.getByRole("alert").textContent()));
+  await until(async () => /\(proof_not_found\)/.test(await page.getByRole("alert").textContent()));
   assert.ok(await page.locator("#result").isHidden());
 
   // Whatever else an address says is not asked for.

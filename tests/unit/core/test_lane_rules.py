@@ -18,7 +18,7 @@ from provery.core.lane_rules import (
     spent,
     stuck,
 )
-from provery.core.lanes import Call, Fees, Policy
+from provery.core.lanes import Block, Call, Fees, Policy, Receipt
 from provery.core.types import Unit
 
 FEES = Fees(base=100, priority=3)
@@ -201,3 +201,11 @@ def test_money_is_counted_at_its_worst_until_it_is_known() -> None:
     assert spent([live, landed, displaced], 0.0) == 2_021
     assert spent([landed], 10.0) == 0
     assert spent([live], 99.0) == 2_000
+
+
+@pytest.mark.parametrize(("newest", "depth"), [(None, 5), (16, 5), (12, 3), (9, 0), (0, -9)])
+def test_confirmations_are_counted_on_the_chain_of_the_node_that_has_it(
+    newest: int | None, depth: int
+) -> None:
+    receipt = Receipt("0x1", Block(10, "0xb"), True, 21_000, 1, head=newest)
+    assert receipt.depth(Block(14, "0xc")) == depth
