@@ -31,8 +31,8 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fuzz-zkml test-circuits test-hotshot demo-hotshot demo-hotshot-20 live lint fmt protos screenshots faults \
-  fuzz-contracts bench bench-beacon bench-hotshot lock tools-s3 browser rapidsnark clean
+.PHONY: help setup run test test-circuits test-hotshot demo-hotshot demo-hotshot-20 live lint fmt protos screenshots faults \
+  fuzz-contracts fuzz-zkml bench bench-beacon bench-hotshot bench-zkml lock tools-s3 browser rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -158,6 +158,9 @@ demo-hotshot-20: setup ## The same with 100 validators for 20 epochs (15 minutes
 
 test-hotshot: setup ## Prove and land the real certificates, at capacity 200; sets keys up (minutes, 3 GB)
 	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_hotshot_real.py $(ARGS)
+
+bench-zkml: setup ## Prove inferences natively and by ezkl, over HTTP and on chain, and under load; adds to latest.json
+	$(PY) -m bench zkml zkml_load
 
 bench-hotshot: setup ## Prove a real HotShot state both ways, verify on chain, time a lane (minutes, 4 GB); adds to latest.json
 	$(PY) -m bench hotshot_circuits lane

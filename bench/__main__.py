@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.results import write
 
 NAMES = ("dispatch", "queue_jobs", "groth16_figures", "memory")
-LONG = ("beacon_circuits", "hotshot_circuits", "lane", "ezkl_bare")
+LONG = ("beacon_circuits", "hotshot_circuits", "lane", "ezkl_bare", "zkml", "zkml_load")
 """Run only when named: minutes, and for the circuits gigabytes of memory and disk."""
 
 

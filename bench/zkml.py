@@ -20,10 +20,10 @@ from typing import Any
 import httpx
 
 from bench.dispatch import quantile
+from bench.ezkl_bare import PROVERY, measure, prepare
 from bench.results import Figures, figure
 from bench.stack import Stack, stack
-
-
+from bench.zkml_gas import verify_gas
 from provery.core.access import PROVE, READ, VERIFY
 from provery.core.types import Unit
 
@@ -60,7 +60,7 @@ async def run(home: Path) -> Figures:
             scheme: await verify_gas(home / scheme, MODELS / f"{SPENDING}.onnx", scheme) for scheme in SCHEMES
         }
     native, waited, cached = statistics.median(spent), waited[WARM:], cached[WARM:]
-    ezkl = await cpu_per_proof(home / "ezkl", MODELS / f"{SPENDING}.onnx")
+    ezkl = (await measure(await prepare(PROVERY), 1, proofs=5)).cpu_per_proof
     return {
         "zkml_native_cpu_s": figure(
             native, "CPU-s", f"PLONK, keys loaded; {REQUESTS} proofs; most {max(spent):.2f}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from provery.chain.solidity import Solidity
 from provery.core.lanes import Call, Policy
 from provery.core.models import CALLDATA, ModelFiles, ModelSettings
+from provery.core.sending import send
 from provery.local.toolchain import evm_modules, find
 from provery.provers.models import build_model_provers
 from provery.systems.zkml.prepare import prepare
@@ -59,16 +60,10 @@ async def verify_gas(home: Path, onnx: Path, scheme: str, prover: str = "native"
         chain = await anvil.open(0)
         try:
             await chain.read(verifier, data_of)
-            return await _used(chain, Call(verifier, data_of, method="verify"))
+            call = Call(verifier, data_of, method="verify")
+            return (await send(chain, call, Policy(), lambda _: None)).gas_used
         finally:
             await chain.close()
-
-
-async def _used(chain: object, call: Call) -> int:
-    from provery.core.sending import send
-
-    receipt = await send(chain, call, Policy(), lambda _: None)  # type: ignore[arg-type]
-    return int(receipt.gas_used)
 
 
 def _silent(step: str, done: float, total: float) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import httpx
 
+from bench.ezkl_bare import PROVERY, SCALE, measure, prepare
 from bench.results import Figures, figure
-from bench.zkml import MODELS, SPENDING, ask, inputs, served
-from bench.zkml_ezkl import bare_per_minute
+from bench.zkml import SPENDING, ask, inputs, served
 from provery.core.access import PROVE
 
 SECONDS = float(os.environ.get("PROVERY_BENCH_LOAD_S", "60"))
@@ -29,8 +29,9 @@ _numbers = itertools.count(10_000)
 async def run(home: Path) -> Figures:
     """Load the API in every way; a response of 500 or above, or a time-out, raises."""
     figures: Figures = {}
-    ezkl = {"PROVERY_ZKML_PROVER": "ezkl", "PROVERY_ZKML_SCALE": "7", "PROVERY_ZKML_TOLERANCE": "1"}
-    bare = await bare_per_minute(home / "bare", MODELS / f"{SPENDING}.onnx", SECONDS)
+    ezkl = {"PROVERY_ZKML_PROVER": "ezkl", "PROVERY_ZKML_SCALE": str(SCALE), "PROVERY_ZKML_TOLERANCE": "1"}
+    folder = await prepare(PROVERY)
+    bare = {n: (await measure(folder, n, seconds=SECONDS)).per_minute for n in (1, 2)}
     async with served(home / "ezkl", [SPENDING], PROOF_TIMEOUT_MS="600000", **ezkl) as (_, http):
         for clients in CLIENTS:
             made, _ = await load([http] * clients, SECONDS)

@@ -10,9 +10,9 @@ from provery.chain.solidity import Solidity
 from provery.core.errors import Reverted
 from provery.core.lanes import Call, Policy
 from provery.core.models import CALLDATA, ModelSettings
+from provery.core.sending import send
 from provery.local.toolchain import evm_modules, find
 from provery.provers.model_native import CONTRACT
-from provery.systems.hotshot.sending import send
 from tests.e2e.test_model_native import SCHEMES, compiled, proved, prover
 from tests.support.anvil import Anvil
 

@@ -1,1 +1,0 @@
-"""Bare ezkl children on the spending model: what the API is compared with."""
