@@ -32,7 +32,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-circuits test-hotshot demo-hotshot demo-hotshot-20 live lint fmt protos screenshots faults \
-  fuzz-contracts bench bench-beacon bench-hotshot bench-zkml lock tools-s3 browser rapidsnark clean
+  fuzz-contracts fuzz-zkml bench bench-beacon bench-hotshot bench-zkml lock tools-s3 browser rapidsnark clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -139,6 +139,9 @@ faults: setup tools-s3 ## Kill every part at every stage boundary; writes bench/
 
 fuzz-contracts: setup ## Random calls to contracts against models of their rules; writes bench/results/contracts*.json
 	$(PY) -m tests.contracts $(ARGS)
+
+fuzz-zkml: setup ## Fuzz the inference API: 20,000 requests by its document and by bytes (COUNT=...)
+	$(BIN)/python -m tests.zkml_fuzz --count $(or $(COUNT),20000)
 
 bench: setup ## Measure; writes bench/results/latest.json
 	$(PY) -m bench $(ARGS)

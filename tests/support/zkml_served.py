@@ -138,15 +138,22 @@ class Engine:
             await self._end(unit, UnitStatus.CANCELLED, "", reason)
         return self.states.get(unit.key)
 
-    def digest(self, version: ModelVersion, values: Sequence[float], attest: str) -> str:
-        return request_digest(version.version, values, version.settings.visibility, attest)
+    def digest(self, version: ModelVersion, values: Sequence[float], attest: str, owner: str) -> str:
+        return request_digest(version.version, values, version.settings.visibility, attest, owner)
 
     async def work(
-        self, version: ModelVersion, values: Sequence[float], *, attest: str, fairness: str, weight: float
+        self,
+        version: ModelVersion,
+        values: Sequence[float],
+        *,
+        attest: str,
+        fairness: str,
+        weight: float,
+        owner: str,
     ) -> Work:
         if any(abs(value) >= 2**11 for value in values):
             raise InvalidInput("an input is out of range", expected="less than 2048")
-        unit = proof_unit(STREAM, version, values, attest)
+        unit = proof_unit(STREAM, version, values, attest, None, owner)
         self.versions[unit.key] = version
         plan = Plan((StagePlan(Stage.PROVE, "cpu"),), fairness=fairness, fairness_weight=weight)
         self.works[unit.key] = Work(unit, plan)

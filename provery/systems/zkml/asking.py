@@ -25,6 +25,7 @@ async def inference_work(
     priority: int = 3,
     fairness: str = "",
     weight: float = 1.0,
+    owner: str = "",
 ) -> Work:
     """The unit of an inference. Its key is ``proof-<digest>``; the digest is the request's id.
 
@@ -37,6 +38,7 @@ async def inference_work(
         priority: Among what waits for a worker, 1 (first) to 5.
         fairness: Id of the key that asks, or what else takes turns.
         weight: Its share against others, 0.001 to 1000.
+        owner: Whose commitment it is, where the model makes commitments.
 
     Raises:
         InvalidInput: of another number than the model's shape says, or out of range; or nothing is attested here.
@@ -44,7 +46,7 @@ async def inference_work(
     _check_attest(shop, stream, version, attest)
     quantised(version, values)  # refuses what the witness stage would, before anything is started
     stored = await _stored(shop.artifacts, values) if to_be_stored(version, values) else None
-    unit = proof_unit(stream, version, values, attest, stored)
+    unit = proof_unit(stream, version, values, attest, stored, owner)
     plan = proof_plan(
         shop.settings, version, attest=attest, priority=priority, fairness=fairness, weight=weight
     )

@@ -35,7 +35,9 @@ class Asking:
         self._parts = parts
         self._noted: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    async def wanted(self, request: Request, model: str, inputs: object, attest: str = "") -> Wanted:
+    async def wanted(
+        self, request: Request, caller: Caller, model: str, inputs: object, attest: str = ""
+    ) -> Wanted:
         """A request, checked against its model.
 
         Raises:
@@ -46,7 +48,7 @@ class Asking:
         trail.digests["model_hash"] = version.model_hash
         trail.detail["model"] = version.model
         values = tensor(inputs, version.input_shape, self._parts.settings.max_values)
-        digest = self._parts.backend.digest(version, values, attest)
+        digest = self._parts.backend.digest(version, values, attest, caller.who)
         trail.digests["request"] = digest
         trail.digests["input_hash"] = hashes.input_hash(values)
         return Wanted(version.model, version.version, digest, values, attest)

@@ -24,6 +24,7 @@ class MakeWork(Protocol):
         attest: str,
         fairness: str,
         weight: float,
+        owner: str,
     ) -> Work:
         """Make it.
 
@@ -42,8 +43,8 @@ class Backend:
     access: Access
     starter: Units
     ledger: Ledger
-    digest: Callable[[ModelVersion, Sequence[float], str], str]
-    """Digest of a request: of model version, inputs and ``attest``. Pure."""
+    digest: Callable[[ModelVersion, Sequence[float], str, str], str]
+    """Digest of a request: of model version, inputs, ``attest``, and who asks, where that counts. Pure."""
     work: MakeWork
     answer: Callable[[UnitOutcome], Awaitable[Answer]]
     """The verified inference of a unit that is done."""

@@ -36,14 +36,20 @@ def backend_of(
     if deps.access is None:
         raise ConfigurationError("zkml needs a ledger that keeps API keys", action="upgrade the ledger")
 
-    def digest(version: ModelVersion, values: Sequence[float], attest: str) -> str:
-        return request_digest(version.version, values, version.settings.visibility, attest)
+    def digest(version: ModelVersion, values: Sequence[float], attest: str, owner: str) -> str:
+        return request_digest(version.version, values, version.settings.visibility, attest, owner)
 
     async def work(
-        version: ModelVersion, values: Sequence[float], *, attest: str, fairness: str, weight: float
+        version: ModelVersion,
+        values: Sequence[float],
+        *,
+        attest: str,
+        fairness: str,
+        weight: float,
+        owner: str,
     ) -> Work:
         return await inference_work(
-            shop, stream, version, values, attest=attest, fairness=fairness, weight=weight
+            shop, stream, version, values, attest=attest, fairness=fairness, weight=weight, owner=owner
         )
 
     async def answer(outcome: UnitOutcome) -> Answer:

@@ -75,7 +75,9 @@ class HttpSettings(BaseModel):
     webhook_hosts: str = ""
     """``host`` or ``host:port`` of webhooks that may be private or without TLS, comma-separated."""
     webhook_attempts: int = Field(8, ge=1, le=100)
+    """Calls of one webhook at most."""
     webhook_timeout_s: float = Field(10.0, gt=0, le=120, allow_inf_nan=False)
+    """Seconds that one call may take."""
     drain_s: float = Field(25.0, ge=0, allow_inf_nan=False)
     """Seconds that a stopping replica lets requests end."""
 
@@ -146,6 +148,12 @@ class HttpSettings(BaseModel):
     def cache_folder(self, home: Path) -> Path:
         """Where finished answers are kept."""
         return Path(self.cache_dir) if self.cache_dir else home / "cache" / "zkml"
+
+
+def variables() -> tuple[str, ...]:
+    """Every environment variable that is read."""
+    fields = HttpSettings.model_fields
+    return (*(f"{PREFIX}{field.upper()}" for field in fields), *UPSTREAM.values())
 
 
 def _parts(text: str) -> list[str]:

@@ -109,7 +109,12 @@ class Proofs:
         try:
             version = await self._models.get(wanted.model, wanted.version)
             work = await self._backend.work(
-                version, wanted.values, attest=wanted.attest, fairness=caller.fairness, weight=caller.weight
+                version,
+                wanted.values,
+                attest=wanted.attest,
+                fairness=caller.fairness,
+                weight=caller.weight,
+                owner=caller.who,
             )
             await self._admission.pay(caller)
             try:

@@ -66,7 +66,7 @@ def add_documented(router: APIRouter, parts: Parts) -> None:
         caller = await parts.callers.of(request, PROVE)
         said = await read_json(request, parts.settings.max_values)
         body = read(ProveBody, said)
-        wanted = await parts.asking.wanted(request, body.model_id, body.inputs)
+        wanted = await parts.asking.wanted(request, caller, body.model_id, body.inputs)
         named: dict[str, Json] = {"model_id": body.model_id, "tag": body.tag}
         digest, begun = await parts.asking.begin(request, wanted, caller, named)
         finished = begun.finished

@@ -52,7 +52,7 @@ def add_proofs(router: APIRouter, parts: Parts) -> None:
                 )
         if body.webhook is not None:
             parts.webhooks.check(body.webhook.url, caller)
-        wanted = await parts.asking.wanted(request, body.model_id, body.inputs, body.attest)
+        wanted = await parts.asking.wanted(request, caller, body.model_id, body.inputs, body.attest)
         hook = body.webhook.url if body.webhook is not None else ""
         named: dict[str, Json] = {"model_id": body.model_id, "attest": body.attest, "webhook": hook}
         digest, begun = await parts.asking.begin(request, wanted, caller, named)

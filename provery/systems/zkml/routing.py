@@ -80,9 +80,10 @@ def said_of(raised: Exception) -> ApiError:
         return ApiError("bad_request", f"{shown(where)}: {first['msg']}")
     if isinstance(raised, ProveryError):
         found = of(raised)
-        (log.warning if found.status < 500 or found.status == 503 else log.error)(
-            "%s: %s", raised.kind, raised
+        level = (
+            logging.DEBUG if found.status < 500 else logging.WARNING if found.status == 503 else logging.ERROR
         )
+        log.log(level, "%s: %s", raised.kind, raised)
         return found
     log.error("request failed", exc_info=raised)
     return ApiError("internal", "something went wrong on the server")

@@ -57,9 +57,16 @@ def check_model_name(name: object) -> str:
     raise InvalidInput("not a model's name", value=shown[:100], expected=expected)
 
 
-def request_digest(version: str, values: Sequence[float], visibility: Visibility, attest: str) -> str:
-    """The id of an inference: SHA-256 over model version, inputs and what is to be shown, 64 hexadecimal digits."""
+def request_digest(
+    version: str, values: Sequence[float], visibility: Visibility, attest: str, owner: str = ""
+) -> str:
+    """The id of an inference: SHA-256 over model version, inputs and what is to be shown, 64 hexadecimal digits.
+
+    A commitment is its owner's alone: who tries inputs out must not be given the salt, nor learn that they were right.
+    """
     statement: dict[str, Json] = {"visibility": visibility.value, "attest": attest}
+    if visibility is Visibility.COMMITMENT:
+        statement["owner"] = owner
     # -0.0 and 0.0 are one number, and 1 and 1.0 are.
     numbers: list[Json] = [float(value) + 0.0 for value in values]
     return digest_json({"version": version, "inputs": numbers, "statement": statement})
@@ -78,6 +85,7 @@ def proof_unit(
     values: Sequence[float],
     attest: str = "",
     stored: ArtifactRef | None = None,
+    owner: str = "",
 ) -> Unit:
     """The unit that proves an inference.
 
@@ -87,10 +95,11 @@ def proof_unit(
         values: The inputs, flat in row-major order.
         attest: What goes on chain, one of ``ATTESTS``.
         stored: The inputs as an artifact; needed where :func:`to_be_stored` says so.
+        owner: Whose commitment it is, where the model makes commitments.
     """
     if attest not in ATTESTS:
         raise InvalidInput("not a way to attest", value=attest, expected="hash, proof, or nothing")
-    digest = request_digest(version.version, values, version.settings.visibility, attest)
+    digest = request_digest(version.version, values, version.settings.visibility, attest, owner)
     params: dict[str, Json] = {
         "kind": "proof",
         "model": version.model,

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from provery.core.access import ADMIN, PROVE
+from provery.core.models import Visibility
 from provery.systems.zkml import admission, events
-from tests.support.zkml_served import MODEL, Served, prove_body, served
+from tests.support.zkml_served import MODEL, Served, prove_body, served, version_of_spending
 
 
 @pytest.fixture
@@ -198,8 +199,6 @@ async def test_idempotency_keys_hold_one_request(at: Served) -> None:
 async def test_an_idempotency_key_outlives_a_change_of_the_model(
     at: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.support.zkml_served import version_of_spending
-
     monkeypatch.setattr("provery.systems.zkml.models_seen.FRESH_S", 0.0)
     headers = {"idempotency-key": "order-1"}
     async with at.client() as http:
@@ -305,7 +304,7 @@ async def test_clients_that_go_take_nothing_with_them(at: Served) -> None:
     at.engine.hold.set()
     await asyncio.gather(*at.engine.tasks)
     async with at.client() as http:
-        assert (await http.post("/prove", json=prove_body())).json()["cached"] is True
+        assert (await http.post("/prove", json=prove_body())).status_code == 200
     assert len(at.engine.started) == 1
 
 
@@ -319,3 +318,18 @@ async def test_the_openapi_document_describes_every_route(at: Served) -> None:
     assert set(body["required"]) == {"model_id", "inputs"}
     assert "$ref" not in json.dumps(document["paths"]["/v1/proofs"]["post"]["requestBody"])
     assert set(document["components"]["securitySchemes"]) == {"HTTPBearer", "APIKeyHeader"}
+
+
+async def test_commitments_are_each_callers_own(at: Served) -> None:
+    version = version_of_spending("hidden", visibility=Visibility.COMMITMENT)
+    await at.ledger.models.add(version)
+    mine, other = await at.key(PROVE), await at.key(PROVE)
+    body = prove_body() | {"model_id": "hidden"}
+    async with at.client() as http:
+        ids = [
+            (await http.post("/v1/proofs", json=body, headers=who)).json()["id"]
+            for who in (mine, other, mine)
+        ]
+        assert ids[0] == ids[2] != ids[1]
+        assert (await http.get(f"/v1/proofs/{ids[0]}", headers=other)).status_code == 404
+    assert len(at.engine.started) == 2
