@@ -27,6 +27,16 @@ type held struct {
 // NewResidents returns an empty one that takes about so many bytes at most.
 func NewResidents(limit int64) *Residents { return &Residents{limit: limit} }
 
+// Bytes is about how much memory is held, pages of mapped files included.
+func (r *Residents) Bytes() (total int64) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	for _, h := range r.recent {
+		total += h.instrument.bytes()
+	}
+	return total
+}
+
 // use calls work with the instrument of a set-up, from memory if it is there. After a failure other than the witness's
 // it is dropped: its files may be damaged, and the next proof reads them again.
 func (r *Residents) use(store keys.Store, manifest *keys.Manifest, threads int, read func() (verifyingKey, error), work func(verifyingKey, instrument) error) error {

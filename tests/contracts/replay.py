@@ -78,7 +78,7 @@ _IN_REGISTRY = (
         _STATIC,
         _STATIC.replace("view ", "").replace("static", "", 1).replace("r, ", "r, 0, "),
     ),
-    ("the call is lost", "calldatacopy(start, call.offset, call.length)", ""),
+    ("the call is lost", "verifier, start, call.length, 0, 32)", "verifier, start, 0, 0, 32)"),
     ("the last proof counts", "if (timestamp != 0) return timestamp;", ""),
     ("the last inference counts", "if (held.timestamp != 0) return callHash;", ""),
     ("verifiers are not told apart", "held = _inferences[verifier]", "held = _inferences[address(0)]"),

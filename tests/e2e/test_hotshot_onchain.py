@@ -29,6 +29,7 @@ from provery.systems.hotshot.model import LightClientState, StakeTableState
 from provery.systems.hotshot.network.chain import Chain as Network
 from provery.systems.hotshot.network.validators import Changes, Validators
 from provery.systems.hotshot.tagged import format_stake_state
+from provery.systems.hotshot.verifier import coordinates
 from tests.support.anvil import Anvil
 from tests.support.hotshot_proofs import CHECKS, Proved, check_call, circuit, prove, verify_gas
 from tests.support.light_client import POLICY
@@ -148,6 +149,10 @@ async def test_a_network_is_followed_from_deployment_over_two_epochs(rig: Rig) -
         assert (await rig.cli("--sequencer-url", sequencer, "--salt", "1"))["proxy"] != done["proxy"]
 
     proxy, verifier = done["proxy"], done["contracts"][0]["address"]
+    numbers = coordinates(await rig.native.verifier(done["circuit"], done["verifying_key"]))
+    code = await rig.chain.code(verifier)
+    assert numbers
+    assert all(number in code for number in numbers), "discovery knows the verifier by them"
     first, within, second = await rig.prove(5), await rig.prove(12), await rig.prove(15)
     assert second.voting == first.next_stake
     assert second.next_stake != second.voting, "the stake table changes"

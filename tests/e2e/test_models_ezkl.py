@@ -385,6 +385,20 @@ async def test_production_takes_an_srs_that_the_operator_names(added: Added, tmp
         await ezkl.verify(insecure, proof.files)
 
 
+async def test_two_installations_at_once_make_one_srs(tmp_path: Path) -> None:
+    async with prover(tmp_path) as one, prover(tmp_path) as two:
+        first, second = await asyncio.gather(
+            *(
+                add(ezkl, folder := empty(tmp_path, name), model(folder))
+                for ezkl, name in ((one, "a"), (two, "b"))
+            )
+        )
+    assert first.facts["srs"] == second.facts["srs"]
+    assert first.facts["circuit"] == second.facts["circuit"]
+    assert first.facts["verifying_key"] == second.facts["verifying_key"]
+    assert len(list((tmp_path / "ezkl").glob("insecure-*.srs"))) == 1
+
+
 async def test_models_that_ezkl_cannot_prove_are_refused_by_operator(tmp_path: Path) -> None:
     helper = onnx.helper
     shape = [1, 8]

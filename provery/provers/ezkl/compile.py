@@ -15,6 +15,7 @@ import ezkl
 import onnx
 
 from provery.core.models import Visibility
+from provery.core.types import canonical_json, digest_json
 from provery.provers.ezkl import onnx_model, srs
 from provery.provers.ezkl.faults import Refused, file_sha256, of_ezkl, refused_inputs, refused_model, said
 from provery.provers.ezkl.instance import signed, unfelt
@@ -136,7 +137,8 @@ def compile_model(order: Order, tell: Callable[[str], None]) -> dict[str, str]:
     return {
         "calibration_error": repr(error),
         "calibration_rows": str(len(rows)),
-        "circuit": file_sha256(into / "circuit.ezkl"),
+        "circuit": digest_json({"model": file_sha256(order.model), "settings": chosen.settings}),
+        "circuit_file": file_sha256(into / "circuit.ezkl"),
         "contract": "Halo2Verifier",
         "decomposition": f"{chosen.base}^{chosen.digits}",
         "ezkl": str(chosen.settings["version"]),
@@ -205,11 +207,20 @@ def _choices(path: Path, order: Order, work: Path) -> tuple[list[Choice], Refuse
                     raise
                 failure = failure or refused_model(error)
                 continue
-            choice = Choice(json.loads(settings.read_text()), base, digits)
+            choice = Choice(_settled(json.loads(settings.read_text())), base, digits)
             _check(choice.settings, order.scale)
             if choice.output_scale <= OUTPUT_SCALE:
                 found.append(choice)
     return found, failure
+
+
+def _settled(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings in one order and without a time, so that the same model has the same verifying key in every process."""
+    for name in ("required_lookups", "required_range_checks"):
+        settings[name] = sorted(settings[name], key=canonical_json)
+    einsum = settings["einsum_params"]
+    einsum["equations"] = sorted(einsum["equations"], key=canonical_json)
+    return {**settings, "timestamp": 0}
 
 
 def _check(settings: Mapping[str, Any], scale: int) -> None:

@@ -26,7 +26,7 @@ class Instance:
     """What a proof claims."""
 
     circuit: str
-    """SHA-256 of the compiled circuit."""
+    """Digest of the model's file and ezkl's settings."""
     verifying_key: str
     """SHA-256 of the verifying key."""
     scale: int
@@ -68,7 +68,7 @@ def instance_of(
         public: The field elements.
         proof: The proof's bytes, which begin with the commitment where there is one.
         inputs: How many the model has.
-        identity: SHA-256 of the circuit and of the verifying key, and the outputs' scale.
+        identity: Digests of the circuit and of the verifying key, and the outputs' scale.
 
     Raises:
         ProofRejected: too few values, or no commitment.

@@ -122,7 +122,7 @@ def _check(files: Mapping[str, Path], facts: Mapping[str, str]) -> None:
     check_file(files["vk"], facts["verifying_key"], "verifying key")
     check_file(files["srs"], facts["srs"], "SRS")
     if "circuit.ezkl" in files:
-        check_file(files["circuit.ezkl"], facts["circuit"], "circuit")
+        check_file(files["circuit.ezkl"], facts["circuit_file"], "circuit")
 
 
 def _files(request: Mapping[str, Any]) -> dict[str, Path]:

@@ -16,7 +16,7 @@ from provery.core.models import ModelSettings
 from provery.core.types import Json, canonical_json
 from provery.systems.zkml.fast import infer_fast
 from provery.systems.zkml.graph import INPUT_BITS, SCALES, Graph
-from provery.systems.zkml.network import Floats, Network, Scaling, count
+from provery.systems.zkml.network import Floats, Network, Scaling, count, work
 from provery.systems.zkml.onnx_file import opset
 from provery.systems.zkml.quantise import quantise
 from provery.systems.zkml.reference import evaluator
@@ -24,7 +24,9 @@ from provery.systems.zkml.spec import dequantise, quantise_inputs
 
 Rows = tuple[tuple[float, ...], ...]
 DRAWN = 64
-"""Rows where none are given."""
+"""Rows where none are given; fewer where the model is large."""
+WORK_LIMIT = 2**27
+"""Numbers that calibration touches, all drawn rows together."""
 ROWS_LIMIT = 1_024
 SEED = 20_230_614
 
@@ -98,6 +100,7 @@ def draw_rows(network: Network, settings: ModelSettings, rows: int = DRAWN) -> R
     Single precision holds every number that is drawn, so that both models get the same.
     """
     numbers = count(network.input_shape)
+    rows = max(1, min(rows, WORK_LIMIT // work(network), 2**20 // numbers))
     centre, reach = np.zeros(numbers), np.ones(numbers)
     first = [layer for layer in network.layers if 0 in layer.sources]
     if len(first) == 1 and isinstance(first[0], Scaling) and (first[0].weights != 0).all():

@@ -37,6 +37,8 @@ from provery.systems.zkml.spec import PADDING, positions
 Numbers = npt.NDArray[Any]
 """Of 64-bit integers, or of objects that are Python's integers."""
 DOUBLE, WORD = 1 << 53, 1 << 62
+TOGETHER = 2**22
+"""Numbers of one operation that are held at a time."""
 
 
 def infer_fast(graph: Graph, rows: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
@@ -50,10 +52,24 @@ def infer_fast(graph: Graph, rows: Sequence[Sequence[int]]) -> list[tuple[int, .
         if len(row) != width or any(abs(value) >= limit for value in row):
             expected = f"{width} numbers of a magnitude below 2^{graph.input_bits}"
             raise InvalidInput("inputs do not fit the model", value=len(row), expected=expected)
-    tensors: list[Numbers] = [np.array(rows, dtype=np.int64).reshape(len(rows), width)]
+    at_once = max(1, TOGETHER // max(width, *(_width(node) for node in graph.nodes)))
+    return [
+        row for start in range(0, len(rows), at_once) for row in _infer(graph, rows[start : start + at_once])
+    ]
+
+
+def _width(node: Node) -> int:
+    """Numbers that are held for one row."""
+    if isinstance(node, Conv):
+        return prod(node.shape[-2:]) * prod(node.kernel) * node.channels[0]
+    return node.count * (prod(node.kernel) if isinstance(node, Window) else 1)
+
+
+def _infer(graph: Graph, rows: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    tensors: list[Numbers] = [np.array(rows, dtype=np.int64).reshape(len(rows), prod(graph.input_shape))]
     for node in graph.nodes:
         tensors.append(_apply(node, [tensors[source] for source in node.sources], graph.scale))
-    return [tuple(map(int, row)) for row in tensors[graph.output].tolist()]
+    return [tuple(row) for row in tensors[graph.output].tolist()]
 
 
 def _apply(node: Node, sources: Sequence[Numbers], scale: int) -> Numbers:

@@ -131,6 +131,8 @@ def slice_(net: Lowering, node: Node) -> Value:
 def concat(net: Lowering, node: Node) -> Value:
     """Concat: of tensors as a sum, each with zeros in the others' places."""
     values, axis = node.inputs, node.whole("axis", 1)
+    if not values:
+        node.refuse("it has no inputs")
     rank = len(values[0].shape)
     if any(len(value.shape) != rank for value in values) or not -rank <= axis < rank:
         node.refuse("its inputs do not go together", value=[value.shape for value in values][:10])

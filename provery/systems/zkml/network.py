@@ -145,6 +145,21 @@ class Network:
     """Outputs of the file before the one that was taken: they are no floating-point tensors."""
 
 
+def work(network: Network) -> int:
+    """About how many numbers an inference touches."""
+    total = count(network.input_shape)
+    for layer in network.layers:
+        each = 1
+        if isinstance(layer, Linear):
+            each = layer.weights.shape[1]
+        elif isinstance(layer, Convolution):
+            each = prod(layer.weights.shape[1:])
+        elif isinstance(layer, Pool):
+            each = prod(layer.geometry.kernel)
+        total += count(layer.shape) * each
+    return total
+
+
 def folded(network: Network) -> Network:
     """The same network with elementwise constants drawn into the layer before them, where nothing else reads it."""
     layers: list[Layer] = []

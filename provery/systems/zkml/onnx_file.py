@@ -73,10 +73,8 @@ def parse(data: bytes, limit: int = SIZE_LIMIT) -> onnx.ModelProto:
         model.ParseFromString(data)
     except (DecodeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"not an ONNX file: {error}") from None
-    try:
-        _check(model)
-    except UnicodeDecodeError:
-        raise InvalidInput("not an ONNX file: a name is no UTF-8") from None
+    _check_names(model)
+    _check(model)
     return model
 
 
@@ -191,10 +189,26 @@ def constant(tensor: onnx.TensorProto) -> Array:
         raise InvalidInput(f"{where} is damaged: {error}") from None
     if tensor.data_type not in FLOATS:
         return array.astype(np.int64)
-    numbers = array.astype(np.float64)
+    with np.errstate(all="ignore"):
+        numbers = array.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise InvalidInput(f"{where} has numbers that are not finite")
     return numbers
+
+
+def _check_names(model: onnx.ModelProto) -> None:
+    """Names that are no UTF-8 come out of protobuf as bytes."""
+    names: list[object] = [model.producer_name, model.producer_version]
+    names += [entry.domain for entry in model.opset_import]
+    for graph in _graphs(model.graph):
+        names += [value.name for value in (*graph.input, *graph.output)]
+        names += [tensor.name for tensor in graph.initializer]
+        names += [dim.dim_param for value in graph.input for dim in value.type.tensor_type.shape.dim]
+        for node in graph.node:
+            names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+            names += [attribute.name for attribute in node.attribute]
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidInput("not an ONNX file: a name is no UTF-8")
 
 
 def _check(model: onnx.ModelProto) -> None:

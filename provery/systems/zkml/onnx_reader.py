@@ -57,6 +57,7 @@ OPERATORS: Mapping[str, Callable[[Lowering, Node], Value]] = {
     "ai.onnx.ml.ZipMap": lower_moves.identity,
 }
 """What is supported, by the name of the operator."""
+OUTPUTS_LIMIT = 2**14
 
 
 def read_model(data: bytes, limit: int = SIZE_LIMIT) -> Network:
@@ -105,12 +106,19 @@ def network_of(model: onnx.ModelProto) -> Network:
     values[input_name] = Tensor(0, input_shape)
     for proto in nodes:
         node = Node(proto, values, opset(model))
-        made = OPERATORS[node.operator](net, node)
+        try:
+            made = OPERATORS[node.operator](net, node)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # Shapes that no model has, such as axes of a number without any.
+            node.refuse(f"impossible: {type(error).__name__}: {error}")
         node.done()
         values[next(name for name in proto.output if name)] = made
     result = values.get(wanted)
     if not isinstance(result, Tensor):
         raise InvalidInput(f"output {wanted[:80]!r} does not depend on the input")
+    if not 1 <= count(result.shape) <= OUTPUTS_LIMIT:
+        expected = f"1 to {OUTPUTS_LIMIT} numbers: each is a public value of a proof"
+        raise InvalidInput(f"output {wanted[:80]!r} does not fit", value=result.shape, expected=expected)
     network = Network(
         input_name=input_name,
         input_shape=input_shape,
@@ -121,8 +129,6 @@ def network_of(model: onnx.ModelProto) -> Network:
         operators=tuple(sorted({operator(node) for node in nodes})),
         passed_over=tuple(output.name for output in model.graph.output[:place]),
     )
-    if not count(result.shape):
-        raise InvalidInput(f"output {wanted[:80]!r} is empty")
     return folded(pruned(network))
 
 

@@ -249,3 +249,27 @@ def test_weights_too_large_for_a_graph_are_refused_by_node() -> None:
     network = read_model(single("MatMul", (1, 1), {"w": [[1e30]]}).SerializeToString())
     with pytest.raises(InvalidInput, match="weight of node 'the node' is too large at scale 12"):
         quantise(network, ModelSettings(), "0" * 64)
+
+
+def test_names_that_are_no_text_are_refused() -> None:
+    data = single("Relu", (1, 4)).SerializeToString()
+    for name in (b"Relu", b"the node"):
+        with pytest.raises(InvalidInput, match=r"UTF-8|not an ONNX file"):
+            read_model(data.replace(name, b"\xff" * len(name)))
+
+
+def test_more_outputs_than_a_proof_has_room_for_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="each is a public value"):
+        read_model(single("Expand", (1, 1), {"s": [1, 2**15]}).SerializeToString())
+
+
+@pytest.mark.parametrize("operator", ["MatMul", "Softmax", "Transpose", "Concat", "Relu"])
+def test_tensors_without_axes_give_a_model_or_a_refusal(operator: str) -> None:
+    nodes = [
+        helper.make_node("Reshape", ["x", "s"], ["t"]),
+        helper.make_node(operator, ["t", "w"] if operator == "MatMul" else ["t"], ["y"]),
+    ]
+    constants = {"s": np.zeros(0, dtype=np.int64), "w": np.ones((1, 1))}
+    _try(model(nodes, (1, 1), constants).SerializeToString())
+    with pytest.raises(InvalidInput, match="no inputs"):
+        read_model(single("Concat", (1, 1), inputs=[], axis=0).SerializeToString())
