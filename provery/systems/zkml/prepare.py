@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 
 from provery.core.errors import InvalidInput
 from provery.core.models import ModelSettings
@@ -14,9 +15,10 @@ from provery.core.types import canonical_json
 from provery.systems.zkml import calibrate, graph
 from provery.systems.zkml.calibrate import Rows
 from provery.systems.zkml.network import Network, count
-from provery.systems.zkml.onnx_file import describe, parse
+from provery.systems.zkml.onnx_file import SIZE_LIMIT, Description, describe, is_float_tensor, parse
 from provery.systems.zkml.onnx_reader import network_of
 from provery.systems.zkml.quantise import quantise
+from provery.systems.zkml.reference import evaluator
 
 NATIVE = "native"
 
@@ -29,12 +31,14 @@ class Prepared:
     """Empty where the model's operators cannot be lowered, which only the native prover needs."""
     rows: bytes
     about: bytes
-    """Shapes, as JSON."""
+    """JSON: the names and shapes of input and output, and the calibration's report where there is one."""
     operators: tuple[str, ...]
     facts: Mapping[str, str]
 
 
-def prepare(data: bytes, settings: ModelSettings, sha256: str, rows: bytes | None, limit: int) -> Prepared:
+def prepare(
+    data: bytes, settings: ModelSettings, sha256: str, rows: bytes | None = None, limit: int = SIZE_LIMIT
+) -> Prepared:
     """Quantise a model and compare it with its floating-point self.
 
     Args:
@@ -54,12 +58,12 @@ def prepare(data: bytes, settings: ModelSettings, sha256: str, rows: bytes | Non
     except InvalidInput:
         if settings.prover == NATIVE:
             raise
-        return _described(data, settings, rows, limit)
+        return _described(model, rows)
     given = _rows(network, settings, rows)
     facts = {"outputs_of": network.output_name, "rows": str(len(given))}
     if network.passed_over:
         facts["passed_over"] = ", ".join(network.passed_over)
-    made = b""
+    made, said = b"", None
     if settings.prover == NATIVE:
         quantised = quantise(network, settings, sha256)
         outputs = calibrate.infer_floats(model, network, given)
@@ -69,8 +73,15 @@ def prepare(data: bytes, settings: ModelSettings, sha256: str, rows: bytes | Non
             "calibration_mean_error": f"{max(report.mean):.6g}",
             "same_argmax": f"{report.same_argmax:.4f}",
         }
-        made = graph.write(quantised)
-    about = {"input_shape": list(network.input_shape), "output_shape": list(network.output_shape)}
+        made, said = graph.write(quantised), report.document()
+    about = {
+        "input": network.input_name,
+        "input_shape": network.input_shape,
+        "output": network.output_name,
+        "output_shape": network.output_shape,
+        "passed_over": network.passed_over,
+        "calibration": said,
+    }
     return Prepared(made, calibrate.write_rows(given), canonical_json(about), network.operators, facts)
 
 
@@ -80,16 +91,12 @@ def _rows(network: Network, settings: ModelSettings, rows: bytes | None) -> Rows
     return calibrate.read_rows(rows, count(network.input_shape))
 
 
-def _described(data: bytes, settings: ModelSettings, rows: bytes | None, limit: int) -> Prepared:
-    """A model that another prover takes as it is: its rows, and the shapes that its reference implementation gives.
+def _described(model: onnx.ModelProto, rows: bytes | None) -> Prepared:
+    """A model that another prover takes as it is: its rows, and its shapes as it declares them or gives them when run.
 
     Raises:
         InvalidInput: it cannot be run, or has no floating-point output.
     """
-    from onnx.helper import tensor_dtype_to_np_dtype
-    from onnx.reference import ReferenceEvaluator
-
-    model = parse(data, limit)
     said = describe(model)
     numbers = count(said.input_shape)
     if rows is None:
@@ -97,19 +104,33 @@ def _described(data: bytes, settings: ModelSettings, rows: bytes | None, limit: 
         given: Rows = tuple(tuple(row) for row in spread.astype(np.float64).tolist())
     else:
         given = calibrate.read_rows(rows, numbers)
+    shape = _declared(model) or _run(model, said, given[0])
+    about = {"input": said.input_name, "input_shape": said.input_shape, "output_shape": shape}
+    facts = {"rows": str(len(given))}
+    return Prepared(b"", calibrate.write_rows(given), canonical_json(about), said.operators, facts)
+
+
+def _declared(model: onnx.ModelProto) -> tuple[int, ...]:
+    """Shape of the first floating-point output, with 1 for an open batch dimension; empty where it is not declared."""
+    output = next((value for value in model.graph.output if is_float_tensor(value)), None)
+    if output is None:
+        return ()
+    shape = tuple(dim.dim_value for dim in output.type.tensor_type.shape.dim)
+    shape = (shape[0] or 1, *shape[1:]) if len(shape) > 1 else shape
+    return shape if shape and min(shape) > 0 else ()
+
+
+def _run(model: onnx.ModelProto, said: Description, row: tuple[float, ...]) -> tuple[int, ...]:
+    """Shape of the first floating-point output of an inference by the reference implementation."""
     declared = next(value for value in model.graph.input if value.name == said.input_name)
-    kind = tensor_dtype_to_np_dtype(declared.type.tensor_type.elem_type)
+    kind = onnx.helper.tensor_dtype_to_np_dtype(declared.type.tensor_type.elem_type)
     try:
-        made = ReferenceEvaluator(model).run(
-            None, {said.input_name: np.array(given[0]).astype(kind).reshape(said.input_shape)}
-        )
+        given = np.array(row).astype(kind).reshape(said.input_shape)
+        made = evaluator(model, said.opset).run(None, {said.input_name: given})
     except Exception as error:
         # The implementation raises whatever its operators raise.
         raise InvalidInput(f"the model cannot be run: {type(error).__name__}: {error}") from error
     first = next((np.asarray(one) for one in made if np.asarray(one).dtype.kind == "f"), None)
     if first is None or not math.prod(first.shape):
         raise InvalidInput("the model has no floating-point output", value=", ".join(said.outputs)[:200])
-    about = {"input_shape": list(said.input_shape), "output_shape": list(first.shape)}
-    return Prepared(
-        b"", calibrate.write_rows(given), canonical_json(about), said.operators, {"rows": str(len(given))}
-    )
+    return tuple(first.shape)

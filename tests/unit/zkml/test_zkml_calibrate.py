@@ -147,3 +147,12 @@ def test_the_convolutional_net_is_calibrated_on_its_image() -> None:
     rows = calibrate.write_rows((tuple(sample["inputs"]),))
     made = prepare(_data("mnist-conv"), ModelSettings(scale=16, input_bits=26, tolerance=0.2), "0" * 64, rows)
     assert made.facts["same_argmax"] == "1.0000"
+
+
+def test_shapes_that_are_not_declared_are_found_by_running() -> None:
+    nodes = [helper.make_node("Erf", ["x"], ["e"]), helper.make_node("Transpose", ["e"], ["y"], perm=[1, 0])]
+    built = model(nodes, ["n", 4])
+    made = prepare(built.SerializeToString(), ModelSettings(prover="ezkl"), "0" * 64)
+    assert json.loads(made.about)["output_shape"] == [4, 1]
+    with pytest.raises(InvalidInput, match="the model cannot be run"):
+        prepare(single("Nothing", (1, 4)).SerializeToString(), ModelSettings(prover="ezkl"), "0" * 64)
