@@ -31,7 +31,7 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-circuits test-hotshot demo-hotshot demo-hotshot-20 live lint fmt protos screenshots faults \
+.PHONY: help setup run test test-circuits test-hotshot demo-hotshot demo-hotshot-20 demo-zkml live lint fmt protos screenshots faults \
   fuzz-contracts fuzz-zkml bench bench-beacon bench-hotshot bench-zkml lock tools-s3 browser rapidsnark clean
 
 help: ## Show this list
@@ -151,6 +151,9 @@ bench-beacon: setup ## Prove real beacon periods; sets keys up (minutes, 3 GB); 
 
 demo-hotshot: setup ## A HotShot network, an Ethereum node, and the prover between them (a minute)
 	$(BIN)/provery demo hotshot $(ARGS)
+
+demo-zkml: setup ## The inference API with two models, and its page at http://127.0.0.1:3001/ (ARGS=--once: one request)
+	$(BIN)/provery demo zkml $(ARGS)
 
 demo-hotshot-20: setup ## The same with 100 validators for 20 epochs (15 minutes, 1 GB); writes bench/results/hotshot-demo-20.json
 	$(BIN)/provery demo hotshot --validators 100 --capacity 100 --epochs 20 --timeout 3600 \

@@ -280,8 +280,9 @@ class ProveUnit(InLane):
         """Where the unit stands."""
         status = "paused" if self._paused and self._status == "running" else self._status
         shards = (len(self._shards_done), self._shards)
-        rows = view.stage_rows(self._plan, self._results, self._at, status, shards)
+        rows = view.stage_rows(self._plan, self._results, self._at, status, shards, self._outcome)
         facts = {name: value for result in self._results.values() for name, value in result.facts.items()}
+        facts |= self._outcome.facts if self._outcome is not None else {}
         reason = self._reason or (self._pause_reason if self._paused else "") or self._lane_reason
         return UnitProgress(self._unit, status, self._here, rows, reason, tuple(self._notes), facts)
 

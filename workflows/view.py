@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from provery.core.controls import StageProgress, UnitProgress
 from provery.core.details import NBSP, code, plain, row
-from provery.core.types import ArtifactRef, Plan, Stage, StageResult
+from provery.core.types import ArtifactRef, Plan, Stage, StageResult, UnitOutcome, UnitStatus
 
 MARKS = {
     "done": "✅",
@@ -22,7 +23,12 @@ MARKS = {
 
 
 def stage_rows(
-    plan: Plan, results: Mapping[Stage, StageResult], at: Stage | None, status: str, shards: tuple[int, int]
+    plan: Plan,
+    results: Mapping[Stage, StageResult],
+    at: Stage | None,
+    status: str,
+    shards: tuple[int, int],
+    together: UnitOutcome | None = None,
 ) -> tuple[StageProgress, ...]:
     """One row per stage of the plan.
 
@@ -32,6 +38,7 @@ def stage_rows(
         at: The stage at hand.
         status: What the stage at hand is doing.
         shards: Done and total shards of the stage at hand.
+        together: How the stages ended that ran in one activity, which tells of them as a whole.
     """
     rows = []
     for stage in plan.stages:
@@ -57,6 +64,9 @@ def stage_rows(
                 shards=shards[1],
                 shards_done=shards[0],
             )
+        elif together is not None and together.status is UnitStatus.DONE:
+            last = stage is plan.stages[-1]
+            row = replace(row, status="done", outputs=together.outputs if last else ())
         rows.append(row)
     return tuple(rows)
 

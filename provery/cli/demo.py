@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Show systems at work on this machine.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps a single command from becoming the whole group."""
-
-
 @app.command()
 def hotshot(
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Epochs after which the network stops.")] = 5,
@@ -65,3 +60,27 @@ def hotshot(
         say(f"{event.what:>9}  {event.process}  {event.detail}".rstrip(), style="dim")
 
     raise typer.Exit(asyncio.run(demo(topology, options, Console(), tell)))
+
+
+@app.command()
+def zkml(
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the API and its page.")] = 3001,
+    once: Annotated[bool, typer.Option("--once", help="End after the first request.")] = False,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Topology file; temporal-dev.yaml without.")
+    ] = None,
+) -> None:
+    """The inference API with two models and its page: one request is proved and verified, then it serves yours.
+
+    JSON: none.
+    """
+    redactor.learn(os.environ)
+    from provery.local import config
+    from provery.local.zkml_demo import demo
+
+    topology = config.load_topology(file or config.DEFAULT_FILE)
+
+    def tell(event: Event) -> None:
+        say(f"{event.what:>9}  {event.process}  {event.detail}".rstrip(), style="dim")
+
+    raise typer.Exit(asyncio.run(demo(topology, Console(), tell, port=port, once=once)))

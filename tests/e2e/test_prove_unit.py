@@ -84,6 +84,10 @@ async def test_express_runs_all_stages_in_one_activity(noop: Engine) -> None:
     history = await handle.fetch_history()
     scheduled = [e for e in history.events if e.HasField("activity_task_scheduled_event_attributes")]
     assert len(scheduled) == 1
+    seen = await progress(handle)
+    assert [stage.status for stage in seen.stages] == ["done"] * 6
+    assert seen.stages[-1].outputs == outcome.outputs
+    assert seen.facts == outcome.facts
 
 
 async def test_shards_run_in_parallel_and_each_once(noop: Engine) -> None:
