@@ -147,3 +147,10 @@ def test_the_convolutional_net_is_calibrated_on_its_image() -> None:
     rows = calibrate.write_rows((tuple(sample["inputs"]),))
     made = prepare(_data("mnist-conv"), ModelSettings(scale=16, input_bits=26, tolerance=0.2), "0" * 64, rows)
     assert made.facts["same_argmax"] == "1.0000"
+
+
+def test_shapes_that_are_not_declared_are_refused_for_another_prover() -> None:
+    # Nothing that a file asks for is run to find out what it is.
+    data = single("Erf", (1, 4)).SerializeToString()
+    with pytest.raises(InvalidInput, match="no floating-point tensor of known shape"):
+        prepare(data, ModelSettings(prover="ezkl"), "0" * 64)
