@@ -13,7 +13,6 @@ from provery.core.errors import ConfigurationError
 
 PREFIX = "PROVERY_ZKML_"
 UPSTREAM = {
-    "port": "PORT",
     "cache_dir": "CACHE_DIR",
     "concurrent": "MAX_CONCURRENT_PROOFS",
     "timeout_ms": "PROOF_TIMEOUT_MS",
@@ -28,8 +27,6 @@ class HttpSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    port: int = Field(3001, ge=0, le=65_535)
-    """Of the API, where it is started by itself."""
     cache_dir: str = ""
     """Folder of finished answers; empty for ``cache/zkml`` in the installation's home."""
     cache_mb: int = Field(1_024, ge=0, le=1_048_576)
