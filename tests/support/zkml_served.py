@@ -138,7 +138,7 @@ class Engine:
         return self.states.get(unit.key)
 
     def digest(self, version: ModelVersion, values: Sequence[float], attest: str) -> str:
-        return request_digest(version.version, values, version.settings.visibility, attest)
+        return request_digest(version, values, attest)
 
     async def work(
         self, version: ModelVersion, values: Sequence[float], *, attest: str, fairness: str, weight: float

@@ -37,7 +37,7 @@ def backend_of(
         raise ConfigurationError("zkml needs a ledger that keeps API keys", action="upgrade the ledger")
 
     def digest(version: ModelVersion, values: Sequence[float], attest: str) -> str:
-        return request_digest(version.version, values, version.settings.visibility, attest)
+        return request_digest(version, values, attest)
 
     async def work(
         version: ModelVersion, values: Sequence[float], *, attest: str, fairness: str, weight: float

@@ -57,12 +57,16 @@ def check_model_name(name: object) -> str:
     raise InvalidInput("not a model's name", value=shown[:100], expected=expected)
 
 
-def request_digest(version: str, values: Sequence[float], visibility: Visibility, attest: str) -> str:
-    """The id of an inference: SHA-256 over model version, inputs and what is to be shown, 64 hexadecimal digits."""
-    statement: dict[str, Json] = {"visibility": visibility.value, "attest": attest}
+def request_digest(version: ModelVersion, values: Sequence[float], attest: str) -> str:
+    """The id of an inference: SHA-256 over model, version, inputs and what is to be shown, 64 hexadecimal digits.
+
+    The name of the model is part of it: one file may lie in the library under two, and an answer names its model.
+    """
+    statement: dict[str, Json] = {"visibility": version.settings.visibility.value, "attest": attest}
     # -0.0 and 0.0 are one number, and 1 and 1.0 are.
     numbers: list[Json] = [float(value) + 0.0 for value in values]
-    return digest_json({"version": version, "inputs": numbers, "statement": statement})
+    said: dict[str, Json] = {"model": version.model, "version": version.version}
+    return digest_json({**said, "inputs": numbers, "statement": statement})
 
 
 def proof_key(digest: str) -> str:
@@ -90,7 +94,7 @@ def proof_unit(
     """
     if attest not in ATTESTS:
         raise InvalidInput("not a way to attest", value=attest, expected="hash, proof, or nothing")
-    digest = request_digest(version.version, values, version.settings.visibility, attest)
+    digest = request_digest(version, values, attest)
     params: dict[str, Json] = {
         "kind": "proof",
         "model": version.model,
