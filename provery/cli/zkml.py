@@ -61,6 +61,11 @@ def add(
         if not json_:
             say(f"adding {work.unit.title}  {engine.link(work.unit.workflow_id)}")
         [outcome] = await engine.run([work])
+        models = session.ledger().models
+        there = await models.get(name or onnx.stem, work.unit.key.removeprefix("model-"))
+        if outcome.status is UnitStatus.DONE and there is not None:
+            # What was done before is not done again, and the version may have been replaced or retired since.
+            await models.add(there)
         return outcome
 
     outcome = run(go)

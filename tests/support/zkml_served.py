@@ -140,7 +140,7 @@ class Engine:
         return self.states.get(unit.key)
 
     def digest(self, version: ModelVersion, values: Sequence[float], attest: str, owner: str) -> str:
-        return request_digest(version.version, values, version.settings.visibility, attest, owner)
+        return request_digest(version, values, attest, owner)
 
     async def work(
         self,

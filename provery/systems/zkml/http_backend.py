@@ -37,7 +37,7 @@ def backend_of(
         raise ConfigurationError("zkml needs a ledger that keeps API keys", action="upgrade the ledger")
 
     def digest(version: ModelVersion, values: Sequence[float], attest: str, owner: str) -> str:
-        return request_digest(version.version, values, version.settings.visibility, attest, owner)
+        return request_digest(version, values, attest, owner)
 
     async def work(
         version: ModelVersion,

@@ -84,18 +84,20 @@ class ZkmlSystem:
         return [work for one in found if isinstance(one, Found) and (work := await self.wanted(stream, one))]
 
     async def wanted(self, stream: str, found: Found) -> Work | None:
-        """The unit that adds a model as it lies there; None where it is on the list.
+        """The unit that adds a model as it lies there; None where nothing is to be done.
 
-        A version that was added before and is not the current one is made so: the file was changed back.
+        A version that was added before is made current where another is: the file was changed back. Where none is, the
+        model was retired, and its file has not changed since. A version whose files are gone from the store, or were
+        found damaged and set aside, is made again.
         """
         unit = model_unit(stream, found.name, found.onnx, found.settings, found.calibration)
         version = unit.key.removeprefix("model-")
         there = await self.shop.registry.get(found.name, version)
-        if there is None:
+        if there is None or not all(await self.shop.artifacts.exists(list(there.files.values()))):
             deploys = self.shop.chains.settings(stream).attests
             return Work(unit, model_plan(self.shop.settings, found.settings, deploys=deploys))
         current = await self.shop.registry.get(found.name)
-        if current is None or current.version != version:
+        if current is not None and current.version != version:
             await self.shop.registry.add(there)
         return None
 

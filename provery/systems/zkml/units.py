@@ -57,19 +57,19 @@ def check_model_name(name: object) -> str:
     raise InvalidInput("not a model's name", value=shown[:100], expected=expected)
 
 
-def request_digest(
-    version: str, values: Sequence[float], visibility: Visibility, attest: str, owner: str = ""
-) -> str:
-    """The id of an inference: SHA-256 over model version, inputs and what is to be shown, 64 hexadecimal digits.
+def request_digest(version: ModelVersion, values: Sequence[float], attest: str, owner: str = "") -> str:
+    """The id of an inference: SHA-256 over model, version, inputs and what is to be shown, 64 hexadecimal digits.
 
-    A commitment is its owner's alone: who tries inputs out must not be given the salt, nor learn that they were right.
+    The name of the model is part of it: one file may lie in the library under two, and an answer names its model. A
+    commitment is its owner's alone: who tries inputs out must not be given the salt, nor learn that they were right.
     """
-    statement: dict[str, Json] = {"visibility": visibility.value, "attest": attest}
-    if visibility is Visibility.COMMITMENT:
+    statement: dict[str, Json] = {"visibility": version.settings.visibility.value, "attest": attest}
+    if version.settings.visibility is Visibility.COMMITMENT:
         statement["owner"] = owner
     # -0.0 and 0.0 are one number, and 1 and 1.0 are.
     numbers: list[Json] = [float(value) + 0.0 for value in values]
-    return digest_json({"version": version, "inputs": numbers, "statement": statement})
+    said: dict[str, Json] = {"model": version.model, "version": version.version}
+    return digest_json({**said, "inputs": numbers, "statement": statement})
 
 
 def proof_key(digest: str) -> str:
@@ -99,7 +99,7 @@ def proof_unit(
     """
     if attest not in ATTESTS:
         raise InvalidInput("not a way to attest", value=attest, expected="hash, proof, or nothing")
-    digest = request_digest(version.version, values, version.settings.visibility, attest, owner)
+    digest = request_digest(version, values, attest, owner)
     params: dict[str, Json] = {
         "kind": "proof",
         "model": version.model,
