@@ -9,6 +9,7 @@ from pathlib import Path
 
 from provery.core.errors import ConfigurationError, InvalidInput, ProveryError
 from provery.core.lanes import Call, Chain, Policy, Standing
+from provery.core.models import version_of
 from provery.core.ports import Deps, StageContext, StageOutput
 from provery.core.types import Json, Stage, Unit, UnitStatus, Work
 from provery.systems.zkml import adding, proving
@@ -91,7 +92,7 @@ class ZkmlSystem:
         found damaged and set aside, is made again.
         """
         unit = model_unit(stream, found.name, found.onnx, found.settings, found.calibration)
-        version = unit.key.removeprefix("model-")
+        version = version_of(found.onnx.sha256, found.settings)
         there = await self.shop.registry.get(found.name, version)
         if there is None or not all(await self.shop.artifacts.exists(list(there.files.values()))):
             deploys = self.shop.chains.settings(stream).attests

@@ -130,7 +130,13 @@ def model_unit(
         "settings": settings.document(),
         "calibration": _ref(calibration) if calibration is not None else None,
     }
-    return Unit(SYSTEM, stream, f"model-{version}", params, title=f"model {model}, version {version[:12]}")
+    key = _model_key(model, version)
+    return Unit(SYSTEM, stream, key, params, title=f"model {model}, version {version[:12]}")
+
+
+def _model_key(model: str, version: str) -> str:
+    """The name is part of it: one file may lie in the library under two."""
+    return f"model-{digest_json({'model': model, 'version': version})}"
 
 
 def addition(unit: Unit) -> Addition:
@@ -142,10 +148,10 @@ def addition(unit: Unit) -> Addition:
     onnx = _read_ref(unit.params.get("onnx"))
     given = unit.params.get("calibration")
     settings = read_settings(unit.params.get("settings"))
-    if unit.params.get("kind") != "model" or unit.key != f"model-{version_of(onnx.sha256, settings)}":
+    model = check_model_name(unit.params.get("model"))
+    if unit.params.get("kind") != "model" or unit.key != _model_key(model, version_of(onnx.sha256, settings)):
         raise InvalidInput("not a unit that adds a model", value=unit.key)
-    calibration = _read_ref(given) if given is not None else None
-    return Addition(check_model_name(unit.params.get("model")), onnx, calibration, settings)
+    return Addition(model, onnx, _read_ref(given) if given is not None else None, settings)
 
 
 def inference(unit: Unit) -> Inference:
