@@ -31,7 +31,7 @@ export HOME := $(CURDIR)/$(HOMEDIR)/cache/home
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-circuits test-hotshot demo-hotshot demo-hotshot-20 demo-zkml live lint fmt protos screenshots faults \
+.PHONY: help setup run test test-circuits test-hotshot test-zkml demo-hotshot demo-hotshot-20 demo-zkml live lint fmt protos screenshots faults \
   fuzz-contracts fuzz-zkml bench bench-beacon bench-hotshot bench-zkml lock tools-s3 browser rapidsnark clean
 
 help: ## Show this list
@@ -161,6 +161,9 @@ demo-hotshot-20: setup ## The same with 100 validators for 20 epochs (15 minutes
 
 test-hotshot: setup ## Prove and land the real certificates, at capacity 200; sets keys up (minutes, 3 GB)
 	PROVERY_TEST_CIRCUITS=1 $(PY) -m pytest -n0 tests/e2e/test_hotshot_real.py $(ARGS)
+
+test-zkml: setup ## Add, prove and attest models of others by every prover (minutes, 2 GB); writes bench/results/zkml-models.json
+	PROVERY_TEST_ZKML=1 $(PY) -m pytest -n0 -s tests/e2e/test_zkml_matrix.py $(ARGS)
 
 bench-zkml: setup ## Prove inferences natively and by ezkl, over HTTP and on chain, and under load; adds to latest.json
 	$(PY) -m bench zkml zkml_load

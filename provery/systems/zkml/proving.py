@@ -141,12 +141,12 @@ async def check_shown(graph: Graph | None, inputs: Inputs, shown: Shown) -> None
     Raises:
         ProofRejected: it shows other inputs, or other outputs than the model's twin infers.
     """
-    if graph is None:
-        return
     if shown.inputs and shown.inputs != inputs.quantised:
         raise ProofRejected(
             "the proof is of other inputs", value=shown.inputs[:8], expected=str(inputs.quantised[:8])
         )
+    if graph is None:
+        return
     expected = await asyncio.to_thread(spec.infer, graph, inputs.quantised)
     if shown.outputs != expected:
         raise ProofRejected(

@@ -140,7 +140,7 @@ class Verifying:
                     raise ApiError(
                         "unavailable", "the verifier failed", headers={"retry-after": "5"}
                     ) from error
-                return self._compare(claim, found, known)
+                return self._compare(claim, version, found, known)
         return refused
 
     async def _versions(self, claim: Claim) -> list[ModelVersion] | Checked:
@@ -176,7 +176,9 @@ class Verifying:
         found = [await self._proofs.finished(digest) for digest in digests[:2]]
         return [one for one in found if one is not None]
 
-    def _compare(self, claim: Claim, found: Shown, known: Sequence[Finished]) -> Checked:
+    def _compare(
+        self, claim: Claim, version: ModelVersion, found: Shown, known: Sequence[Finished]
+    ) -> Checked:
         """What a good proof shows, beside what is claimed."""
         if claim.outputs is not None:
             raw = [value / 2**found.output_scale for value in found.outputs]
@@ -186,13 +188,15 @@ class Verifying:
             )
             if not same:
                 return Checked(False, "output_mismatch", "the proof shows other outputs than expected_output")
-        if claim.input_hash and not self._inputs_match(claim, found, known):
+        if claim.input_hash and not self._inputs_match(claim, version, found, known):
             return Checked(
                 False, "input_hash_mismatch", "input_hash is not of the inputs that the proof is of"
             )
         return Checked(True)
 
-    def _inputs_match(self, claim: Claim, found: Shown, known: Sequence[Finished]) -> bool:
+    def _inputs_match(
+        self, claim: Claim, version: ModelVersion, found: Shown, known: Sequence[Finished]
+    ) -> bool:
         """Proofs show quantised inputs; the hash is over the numbers as they were sent, which their record here has."""
         for one in known:
             answer = one.answer
@@ -201,5 +205,5 @@ class Verifying:
                 return True
         if not found.inputs:
             return False
-        exact = [value / 2**found.output_scale for value in found.inputs]
+        exact = [value / 2**version.settings.scale for value in found.inputs]
         return hashes.input_hash(exact) == claim.input_hash

@@ -143,8 +143,8 @@ def test_another_provers_model_may_have_other_operators() -> None:
 
 
 def test_the_convolutional_net_is_calibrated_on_its_image() -> None:
-    sample = json.loads((MODELS / "mnist-conv.json").read_bytes())
-    rows = calibrate.write_rows((tuple(sample["inputs"]),))
+    sample = json.loads((MODELS / "mnist-conv.sample.json").read_bytes())
+    rows = calibrate.write_rows((tuple(sample["inputs"][0]),))
     made = prepare(_data("mnist-conv"), ModelSettings(scale=16, input_bits=26, tolerance=0.2), "0" * 64, rows)
     assert made.facts["same_argmax"] == "1.0000"
 
