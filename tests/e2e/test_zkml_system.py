@@ -14,8 +14,8 @@ from temporalio.testing import WorkflowEnvironment
 from provery import registry
 from provery.client import Address, Provery
 from provery.core.types import ArtifactRef, UnitStatus
+from provery.systems.zkml.http.models_seen import FRESH_S
 from provery.systems.zkml.model import Answer
-from provery.systems.zkml.models_seen import FRESH_S
 from tests.support.zkml_engine import INPUTS, World, world
 
 NO_CACHE = {"PROVERY_ZKML_CACHE_MB": "0", "PROVERY_ZKML_CACHE_MEMORY_MB": "0"}

@@ -31,9 +31,9 @@ from provery.stores.database import Database
 from provery.stores.ledger import SqlLedger, open_ledger
 from provery.stores.schema import ensure
 from provery.systems.zkml import hashes
-from provery.systems.zkml.api import ZkmlApi
-from provery.systems.zkml.backend import Backend
-from provery.systems.zkml.http_settings import HttpSettings
+from provery.systems.zkml.http.api import ZkmlApi
+from provery.systems.zkml.http.backend import Backend
+from provery.systems.zkml.http.settings import HttpSettings
 from provery.systems.zkml.model import Answer
 from provery.systems.zkml.units import proof_unit, request_digest
 

@@ -14,9 +14,9 @@ from provery.systems.beacon.settings import BeaconSettings, variables
 from provery.systems.hotshot.settings import HotShotSettings
 from provery.systems.hotshot.settings import variables as hotshot_variables
 from provery.systems.queue.settings import QueueSettings
-from provery.systems.zkml import http_settings
 from provery.systems.zkml import settings as zkml_settings
-from provery.systems.zkml.chain_settings import ChainSettings
+from provery.systems.zkml.http import settings as http_settings
+from provery.systems.zkml.onchain.settings import ChainSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/configuration.md"

@@ -14,9 +14,9 @@ from provery.core.ports import Deps, StageContext, StageOutput
 from provery.core.types import Json, Stage, Unit, UnitStatus, Work
 from provery.systems.zkml import adding, proving
 from provery.systems.zkml.asking import inference_work
-from provery.systems.zkml.chain_settings import ChainSettings
 from provery.systems.zkml.library import Found, Library, open_place
 from provery.systems.zkml.model import SYSTEM
+from provery.systems.zkml.onchain.settings import ChainSettings
 from provery.systems.zkml.plan import model_plan
 from provery.systems.zkml.settings import ZkmlSettings
 from provery.systems.zkml.shop import Shop

@@ -13,11 +13,11 @@ from onnx import helper
 
 from provery.core.errors import InvalidInput
 from provery.core.models import ModelSettings, Visibility
-from provery.systems.zkml import calibrate, spec
-from provery.systems.zkml.graph import read
-from provery.systems.zkml.onnx_reader import read_model
-from provery.systems.zkml.prepare import prepare
-from provery.systems.zkml.quantise import quantise
+from provery.systems.zkml.quantised import calibrate, spec
+from provery.systems.zkml.quantised.graph import read
+from provery.systems.zkml.quantised.onnx_reader import read_model
+from provery.systems.zkml.quantised.prepare import prepare
+from provery.systems.zkml.quantised.quantise import quantise
 from tests.support.zkml_onnx import model, single
 
 MODELS = Path("provery/systems/zkml/vectors/models")

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from provery.provers.tools import ROOT
-from provery.systems.zkml.graph import read
-from provery.systems.zkml.spec import infer
+from provery.systems.zkml.quantised.graph import read
+from provery.systems.zkml.quantised.spec import infer
 
 GRAPHS = ROOT / "provery" / "systems" / "zkml" / "vectors" / "graph"
 VECTORS = json.loads((GRAPHS / "vectors.json").read_bytes())

@@ -6,9 +6,9 @@ import pytest
 
 from provery.core.errors import ProofRejected
 from provery.core.models import Shown
-from provery.systems.zkml.graph import Graph
-from provery.systems.zkml.ops import Relu
 from provery.systems.zkml.proving import Inputs, check_shown
+from provery.systems.zkml.quantised.graph import Graph
+from provery.systems.zkml.quantised.ops import Relu
 
 ASKED = Inputs((0.5, -1.0), (8, -16), "")
 GRAPH = Graph("0" * 64, 4, 8, "public", (1, 2), (1, 2), (Relu((0,), (1, 2)),), 1)
