@@ -1,7 +1,10 @@
 """The API under load: 1, 4 and 16 clients, against bare ezkl children; fairness between two keys; overload.
 
-``zkml_load_ratio_*``: proofs a minute through HTTP and Temporal, over what as many ezkl children as there are cores
-make without either, in the same run on the same machine. Each part takes ``PROVERY_BENCH_LOAD_S`` seconds.
+``zkml_load_ratio_*``: proofs a minute by the ezkl prover through HTTP and Temporal, over what as many bare ezkl
+children as there are cores make of the same model without either, in the same run on the same machine. The children
+use the circuit that ezkl itself chooses; ``zkml_load_ratio_tuned_*`` compares with children that use the circuit that
+Provery chooses, a tenth of the work, where the cost of everything else shows. Each part takes
+``PROVERY_BENCH_LOAD_S`` seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from bench.ezkl_bare import PROVERY, SCALE, measure, prepare
+from bench.ezkl_bare import DEFAULT, PROVERY, SCALE, measure, prepare
 from bench.results import Figures, figure
 from bench.zkml import SPENDING, ask, inputs, served
 from provery.core.access import PROVE
@@ -30,17 +33,24 @@ async def run(home: Path) -> Figures:
     """Load the API in every way; a response of 500 or above, or a time-out, raises."""
     figures: Figures = {}
     ezkl = {"PROVERY_ZKML_PROVER": "ezkl", "PROVERY_ZKML_SCALE": str(SCALE), "PROVERY_ZKML_TOLERANCE": "1"}
-    folder = await prepare(PROVERY)
-    bare = {n: (await measure(folder, n, seconds=SECONDS)).per_minute for n in (1, 2)}
+    bare = {
+        (kind, n): (await measure(await prepare(kind), n, seconds=SECONDS)).per_minute
+        for kind in (PROVERY, DEFAULT)
+        for n in (1, 2)
+    }
     async with served(home / "ezkl", [SPENDING], PROOF_TIMEOUT_MS="600000", **ezkl) as (_, http):
         for clients in CLIENTS:
             made, _ = await load([http] * clients, SECONDS)
             per_minute = sum(made) * 60 / SECONDS
-            # One client cannot keep two cores busy: it is measured against one bare child.
-            against = bare[1] if clients == 1 else bare[2]
-            figures[f"zkml_load_ratio_{clients}"] = figure(
-                per_minute / against, "ratio", f"{per_minute:.1f} proofs a minute, bare ezkl {against:.1f}"
-            )
+            # One client cannot keep two cores busy: it is measured against one bare child with both.
+            children = min(clients, 2)
+            for kind, name in ((DEFAULT, "zkml_load_ratio"), (PROVERY, "zkml_load_ratio_tuned")):
+                against = bare[kind, children]
+                figures[f"{name}_{clients}"] = figure(
+                    per_minute / against,
+                    "ratio",
+                    f"{per_minute:.1f} proofs a minute, {children} bare ezkl children {against:.1f}",
+                )
     async with served(home / "native", [SPENDING], PROVERY_ZKML_QUEUE_LIMIT="32") as (stack, http):
         others = []
         for name in ("left", "right"):

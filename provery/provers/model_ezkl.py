@@ -54,7 +54,8 @@ class EzklModels:
         self._srs = env.get("PROVERY_ZKML_EZKL_SRS", "")
         self._secure = KeyPolicy.of(env, home).secure
         self._home = (home / "ezkl").absolute()
-        self._threads = max(1, len(os.sched_getaffinity(0)) // max(1, slots))
+        # All cores for each child: much of a proof runs on one, and a lone proof should not leave the others idle.
+        self._threads = max(1, len(os.sched_getaffinity(0)))
         default = Limits(memory=whole(env, "PROVERY_PROVER_MEMORY_MB", 0) << 20)
         self._compile = ResidentPool(self._command, default=default, max_calls=1)
         self._prove = ResidentPool(self._command, slots=slots, default=default, max_rss=_KEEPS)

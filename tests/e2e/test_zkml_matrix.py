@@ -157,6 +157,16 @@ async def test_a_model_is_added_proved_attested_and_its_proofs_are_judged_alike(
     print(json.dumps({one.name: made.rows[one.name]}))
 
 
+async def test_one_file_may_have_two_names(made: World) -> None:
+    again = Combination("spending-again", "spending-model", {})
+    assert await made.add(again) == ""
+    made.rows.pop(again.name)
+    both = [(await made.version(name))[0] for name in ("spending-model", again.name)]
+    assert both[0].version == both[1].version
+    answer = await made.ask(again.name, again.sample["inputs"][1])
+    assert answer["proof"]["proof"] == made.answers["spending-model"][1]["proof"]["proof"]
+
+
 def decided(answer: dict[str, Any]) -> object:
     """The class of a classifier; of a regressor the number itself."""
     raw = answer["inference"]["raw_output"]

@@ -86,8 +86,6 @@ class World:
     answers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Of each combination, in the order of its sample's inputs."""
 
-    # ------------------------------------------------------------ the service
-
     async def add(self, one: Combination) -> str:
         """Put a model into the folder and wait; why it was not added, or nothing."""
         began = time.monotonic()
@@ -148,8 +146,6 @@ class World:
         found: dict[str, Any] = answer.json()
         return found
 
-    # ------------------------------------------------------------ the prover's own program
-
     async def program(self, model: ModelFiles, proof: bytes, instance: Mapping[str, Any]) -> bool:
         """Whether ``ezkl.verify``, or the Go program, accepts a proof with these public values."""
         words = [int(word, 16) for word in instance["public"]]
@@ -185,8 +181,6 @@ class World:
             "--scheme", facts["scheme"], "--circuit-id", facts["circuit_id"], "--vk", str(model.files["vk"]),
             "--proof", str(folder / "proof.bin"), "--public", str(folder / "public.json"),
         )  # fmt: skip
-
-    # ------------------------------------------------------------ the contract
 
     async def contract(self, verifier: str, data: bytes) -> bool:
         """Whether the registry would record this call of the verifier."""
