@@ -12,9 +12,9 @@ from provery.core.models import CALLDATA, ModelFiles, ModelSettings
 from provery.core.sending import send
 from provery.local.toolchain import evm_modules, find
 from provery.provers.models import build_model_provers
-from provery.systems.zkml.prepare import prepare
 from provery.systems.zkml.proving import Inputs
-from provery.systems.zkml.spec import quantise_inputs
+from provery.systems.zkml.quantised.prepare import prepare
+from provery.systems.zkml.quantised.spec import quantise_inputs
 from tests.support.anvil import Anvil
 
 VALUES = (0.05, 1.0, 0.2, 0.5, 0.95, 1.0, 0.5, 0.5)

@@ -85,7 +85,9 @@ async def main(options: argparse.Namespace) -> None:
         routers, serving = (feed.routers, feed.serving) if feed else ([], None)
         health.attach(environment.metrics, environment.sdk_metrics, routers, serving)
         state.environment, state.feed = environment, feed
-        await work(environment, feed, specs, stop, health.port)
+        # Before the environment is closed: requests in flight need it.
+        held.push_async_callback(health.close)
+        await work(environment, feed, specs, stop, health)
 
 
 @dataclass
@@ -130,7 +132,7 @@ async def work(
     feed: ingress.Feed | None,
     specs: list[QueueSpec],
     stop: asyncio.Event,
-    port: int,
+    health: HealthServer,
 ) -> None:
     """Do what was asked for until ``stop``."""
     started = time.monotonic()
@@ -138,17 +140,34 @@ async def work(
         "ready",
         extra={
             "queues": {s.name: s.slots for s in specs},
-            "port": port,
+            "port": health.port,
             "identity": environment.identity,
         },
     )
     try:
         jobs = [run_workers(environment, specs, stop)] if specs else []
         if feed is not None:
-            jobs.append(feed.run(stop))
+            jobs.append(serve(feed, health, stop))
         await asyncio.gather(*jobs)
     finally:
         log.info("stopped", extra={"seconds": round(time.monotonic() - started, 1)})
+
+
+async def serve(feed: ingress.Feed, health: HealthServer, stop: asyncio.Event) -> None:
+    """Feed a stream until ``stop``; who has sent a request by then gets an answer, others go elsewhere."""
+    left = asyncio.Event()
+
+    async def leave() -> None:
+        await stop.wait()
+        if feed.routers:
+            await health.drain()
+        left.set()
+
+    leaving = asyncio.create_task(leave())
+    try:
+        await feed.run(left)
+    finally:
+        leaving.cancel()
 
 
 def run() -> int:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import httpx
 import uvicorn
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from starlette.types import Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
 from provery.api.app import create_app
 from provery.core.serving import Serving
@@ -21,6 +24,8 @@ Ready = Callable[[], Awaitable[dict[str, str]]]
 """Names of what is not ready, with the reason; empty when all is."""
 GRACE_S = 10.0
 """Seconds that requests in flight have once everything else has stopped."""
+LINGER_S = 2.0
+"""Seconds that connections without a request have, when the server leaves, for one that is on its way."""
 
 
 class HealthServer:
@@ -35,6 +40,7 @@ class HealthServer:
         self._registry: CollectorRegistry | None = None
         self._sdk = ""
         self._app = self._make()
+        self._draining = False
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
         self.port = 0
@@ -59,12 +65,20 @@ class HealthServer:
 
     def _make(self, routers: Sequence[APIRouter] = (), serving: Serving | None = None) -> FastAPI:
         app = create_app(routers, serving=serving, title="Provery")
+        if self._registry is None:
+            # Not a 404: whoever asked another replica a moment ago would take that for an answer.
+            app.add_exception_handler(HTTPException, _starting)
         app.add_api_route("/ready", self._ready_page, methods=["GET"])
         app.add_api_route("/metrics", self._metrics, methods=["GET"])
         return app
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)  # looked up at each request: attaching makes it anew
+        async def answer(message: Message) -> None:
+            if self._draining and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, answer)  # looked up at each request: attaching makes it anew
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one, readable as ``port`` afterwards.
@@ -97,8 +111,24 @@ class HealthServer:
         self._server.capture_signals = _nothing  # type: ignore[method-assign, assignment]
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
 
+    async def drain(self) -> None:
+        """Take no more connections, and have each end with its next answer; return once they have, or a while later.
+
+        Connections are refused from now on, which every load balancer takes to another replica. A request that comes on
+        one that was there before is still answered in full: closing it could cross the request on its way.
+        """
+        if self._server is None or not self._server.started:
+            return
+        self._draining = True
+        await asyncio.sleep(0)  # who has connected by now is served
+        for server in self._server.servers:
+            server.close()
+        deadline = time.monotonic() + LINGER_S
+        while self._server.server_state.connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; requests in flight are answered, for a while."""
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             with suppress(asyncio.CancelledError):
@@ -117,6 +147,10 @@ class HealthServer:
             async with httpx.AsyncClient(timeout=2.0, trust_env=False) as http:
                 pages.append((await http.get(f"http://{self._sdk}/metrics")).content)
         return Response(b"".join(pages), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _starting(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"error": "starting"}, 503, headers={"retry-after": "1"})
 
 
 class _nothing:

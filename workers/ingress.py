@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter
 
@@ -14,9 +14,9 @@ from provery.client import Address, NotFound, Provery
 from provery.client.settling import recorded_outcome
 from provery.core.controls import UPDATE_CANCEL, Order
 from provery.core.errors import ConfigurationError, InvalidInput
-from provery.core.ports import Ingress, UnitState
+from provery.core.ports import ArtifactStore, Ingress, UnitState
 from provery.core.serving import Serving
-from provery.core.types import Unit, UnitOutcome, UnitStatus, Work, check_name
+from provery.core.types import Stage, Unit, UnitOutcome, UnitStatus, Work, check_name
 from workers.runtime import Environment
 
 CANCEL_S = 5.0
@@ -28,6 +28,7 @@ class EngineStarter:
     """The ports through which an ingress starts units: batches where the plans allow it, or one by one."""
 
     engine: Provery
+    artifacts: ArtifactStore
 
     async def run(self, works: Sequence[Work]) -> AsyncIterator[UnitOutcome]:
         """See :class:`provery.core.ports.Starter`."""
@@ -37,9 +38,20 @@ class EngineStarter:
     async def start(self, work: Work) -> UnitState:
         """See :class:`provery.core.ports.Units`."""
         [started] = await self.engine.start([work])
-        if started.outcome is not None:
-            return _ended(started.outcome)
-        return UnitState(UnitStatus.RUNNING)
+        outcome = started.outcome
+        if outcome is not None and outcome.status is UnitStatus.DONE and await self._gone(outcome):
+            row = await self.engine.ledger.unit(work.unit.system, work.unit.stream, work.unit.key)
+            # From the stage whose outputs were the last; the engine makes again what that one lacks.
+            plan = work.plan.from_stage(Stage.VERIFY, 1 + (row.generation if row is not None else 0))
+            [started] = await self.engine.start([replace(work, plan=plan)])
+            outcome = started.outcome
+        if outcome is None:
+            return UnitState(UnitStatus.RUNNING)
+        return _ended(outcome)
+
+    async def _gone(self, outcome: UnitOutcome) -> bool:
+        """Whether what a unit has made is no longer in the store."""
+        return not all(await self.artifacts.exists(outcome.outputs))
 
     async def state(self, unit: Unit, *, wait_s: float = 0.0, live: bool = False) -> UnitState | None:
         """See :class:`provery.core.ports.Units`."""
@@ -138,5 +150,5 @@ async def build(environment: Environment, stream_id: str) -> Feed:
             "this system has no ingress", value=system, action="trigger it from the CLI or a schedule"
         )
     engine = Provery(environment.client, environment.ledger, environment.env)
-    starter = EngineStarter(engine)
+    starter = EngineStarter(engine, environment.deps.artifacts)
     return Feed(await make(environment.deps, check_name(stream, "stream"), starter, environment.metrics))

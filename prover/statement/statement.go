@@ -29,6 +29,10 @@ const maxInputBytes = 16 << 20
 // peak, at 50 2.2 GB and no more time.
 const gcPercent = 50
 
+// shortProof is the number of constraints up to which garbage does not count: collecting it would take longer than it is
+// there.
+const shortProof = 1 << 17
+
 // groth16Steps are those of a proof, with the seconds that a million constraints take on two cores.
 var groth16Steps = []pace.Step{
 	pace.Usual("load", "load", 0.4),
@@ -97,7 +101,8 @@ func (o *Order) Prove(c *circuits.Circuit, progress pace.Tell) (*Made, error) {
 	use := once
 	if c.Resident && o.Residents != nil {
 		use = o.Residents.use
-	} else {
+	}
+	if manifest.Constraints > shortProof {
 		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	}
 	p.Begin("load")

@@ -588,7 +588,7 @@ class Units(Protocol):
     """Starts single units and tells how they stand: for those who ask and look again later."""
 
     async def start(self, work: Work) -> UnitState:
-        """Start a unit, or attach to it, and do not wait.
+        """Start a unit, or attach to it, and do not wait. One that is done and whose outputs are gone is made again.
 
         Raises:
             TransientError: the engine does not answer.

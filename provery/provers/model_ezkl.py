@@ -67,7 +67,7 @@ class EzklModels:
 
     def refuses(self, operators: Sequence[str]) -> str:
         """The first operator that it cannot prove; empty where it may: ``compile`` has the last word."""
-        return next((operator for operator in operators if operator in REFUSED), "")
+        return next((name for name in operators if name.rpartition(".")[2] in REFUSED), "")
 
     async def compile(self, model: ModelFiles, into: Path, progress: Progress) -> Compiled:
         """Make circuit, keys and verifier contract of ``model.onnx`` and ``calibration.json``.

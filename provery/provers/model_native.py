@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,9 @@ _MODEL_BITS = 253
 _KEPT = 1 << 30
 """Bytes that a child keeps for proofs to come."""
 _HINT = "`provery zkml add` the model again, or let all workers share one PROVERY_STATEMENT_KEYS"
+
+
+log = logging.getLogger(__name__)
 
 
 class NativeModels:
@@ -121,7 +125,16 @@ class NativeModels:
             "public": str(public),
             "threads": self._threads,
         }
-        reply = await self._call(self._prove, "circuit_prove", request, progress, holds=shape.verifying_key)
+        try:
+            reply = await self._call(
+                self._prove, "circuit_prove", request, progress, holds=shape.verifying_key
+            )
+        except InvalidKey:
+            if not await self._derived(model, shape, progress):
+                raise
+            reply = await self._call(
+                self._prove, "circuit_prove", request, progress, holds=shape.verifying_key
+            )
         made = _result(reply)
         values = made.get("public")
         words = instance.words_of(values if isinstance(values, dict) else {}, shape)
@@ -135,6 +148,27 @@ class NativeModels:
         await asyncio.to_thread(write)
         facts = {"verifying_key": shape.verifying_key, "circuit": shape.circuit, "scheme": shape.scheme}
         return Proof({name: into / name for name in (PROOF, INSTANCE, CALLDATA)}, facts, reply.usage)
+
+    async def _derived(self, model: ModelFiles, shape: instance.Shape, progress: Progress) -> bool:
+        """Make a PLONK key that another worker has made before: it follows from the graph and the SRS.
+
+        False where it does not, or the SRS is not here either.
+        """
+        srs = model.facts.get("srs", "")
+        if shape.scheme != "plonk" or not srs:
+            return False
+        request: dict[str, Json] = {
+            **self._document({**model.facts, "scheme": shape.scheme}, _file(model, GRAPH)),
+            "keys": str(self._policy.directory),
+            "secure": self._policy.secure,
+            "srs": srs,
+        }
+        try:
+            made = _result(await self._call(self._compile, "circuit_setup", request, progress))
+        except InvalidKey as error:
+            log.warning("the key of %s cannot be made here: %s", shape.circuit, error)
+            return False
+        return made.get("setup_id") == shape.verifying_key
 
     async def verify(self, model: ModelFiles, proof: Mapping[str, Path]) -> Shown:
         """Check a proof with the file ``vk`` alone, whose digest the model's facts pin.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from provery.core.models import ModelProver
+from provery.provers.model_ezkl import EzklModels
 from provery.provers.model_native import NativeModels
 
 
@@ -21,7 +20,7 @@ def build_model_provers(env: Mapping[str, str], home: Path, slots: int) -> dict[
     """
     native = NativeModels(env, home, slots)
     provers: dict[str, ModelProver] = {native.name: native}
-    if find_spec("ezkl") is not None and find_spec("provery.provers.model_ezkl") is not None:
-        ezkl: ModelProver = import_module("provery.provers.model_ezkl").EzklModels(env, home, slots)
+    if EzklModels.installed():
+        ezkl = EzklModels(env, home, slots)
         provers[ezkl.name] = ezkl
     return provers

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from provery.systems.zkml import events
+from provery.systems.zkml.http import events
 from tests.support.zkml_page import Site, site
 
 HERE = Path(__file__).parent

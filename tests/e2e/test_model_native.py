@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -266,3 +267,28 @@ def test_names_and_operators(tmp_path: Path) -> None:
     assert native.name == "native"
     assert native.refuses(["MatMul", "Add", "Relu"]) == ""
     assert native.refuses(["MatMul", "LSTM", "Erf"]) == "LSTM"
+
+
+async def test_a_key_that_is_not_here_is_derived_where_the_srs_is(tmp_path: Path) -> None:
+    """A worker that has only the SRS makes a PLONK key by itself; a Groth16 key follows from nothing."""
+    keys = tmp_path / "keys"
+    models = {}
+    async with prover(tmp_path / "home", PROVERY_STATEMENT_KEYS=str(keys)) as native:
+        for scheme in SCHEMES:
+            models[scheme] = await compiled(native, tmp_path / scheme, ModelSettings(scheme=scheme))
+    for model in models.values():
+        shutil.rmtree(keys / model.facts["circuit_id"])
+    async with prover(tmp_path / "home", PROVERY_STATEMENT_KEYS=str(keys)) as native:
+        files = await proved(native, models["plonk"], tmp_path)
+        assert (await native.verify(models["plonk"], files)).outputs == tuple(VECTOR["outputs"])
+        with pytest.raises(InvalidKey):
+            await proved(native, models["groth16"], tmp_path)
+
+
+async def test_a_key_is_not_derived_from_another_srs(tmp_path: Path) -> None:
+    async with prover(tmp_path / "home", PROVERY_STATEMENT_KEYS=str(tmp_path / "one")) as native:
+        model = await compiled(native, tmp_path / "model", ModelSettings())
+    async with prover(tmp_path / "home", PROVERY_STATEMENT_KEYS=str(tmp_path / "two")) as native:
+        await compiled(native, tmp_path / "other", ModelSettings(), change=1)  # an SRS of its own
+        with pytest.raises(InvalidKey, match="PROVERY_STATEMENT_KEYS"):
+            await proved(native, model, tmp_path)

@@ -31,6 +31,7 @@ from provery.core.models import CALLDATA, INSTANCE, PROOF, ModelFiles, Shown, Vi
 from provery.provers.ezkl.instance import instance_of, parse_instance
 from provery.provers.formats import FIELD
 from provery.provers.model_ezkl import FILES, EzklModels
+from provery.provers.models import build_model_provers
 from provery.provers.process import Limits, limits
 from provery.provers.tools import ROOT
 from tests.support.ezkl_models import (
@@ -410,7 +411,8 @@ async def test_models_that_ezkl_cannot_prove_are_refused_by_operator(tmp_path: P
     )
     async with prover() as ezkl:
         assert ezkl.refuses(["MatMul", "Relu", "Mish", "Det"]) == "Mish"
-        assert ezkl.refuses(["MatMul", "Relu"]) == ""
+        assert ezkl.refuses(["MatMul", "ai.onnx.ml.LabelEncoder"]) == "ai.onnx.ml.LabelEncoder"
+        assert ezkl.refuses(["MatMul", "Relu", "ai.onnx.ml.Scaler"]) == ""
         with pytest.raises(InvalidInput, match="cannot prove the operator Mish"):
             await add(ezkl, empty(tmp_path), model(tmp_path, path=tmp_path / "m.onnx"))
         (tmp_path / "text.onnx").write_text("no model")
@@ -422,11 +424,16 @@ async def test_models_that_ezkl_cannot_prove_are_refused_by_operator(tmp_path: P
             await add(ezkl, empty(tmp_path, "exact"), model(tmp_path, settings(tolerance=1e-9)))
 
 
+async def test_it_is_among_the_provers_of_models(tmp_path: Path) -> None:
+    assert list(build_model_provers({}, tmp_path, 1)) == ["native", "ezkl"]
+
+
 async def test_without_the_extra_the_prover_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ezkl", None)
     assert not EzklModels.installed()
+    assert list(build_model_provers({}, tmp_path, 1)) == ["native"]
     async with prover(tmp_path) as ezkl:
         with pytest.raises(ConfigurationError, match=r"install the extra provery\[ezkl\]"):
             await ezkl.compile(model(tmp_path), tmp_path, silent)

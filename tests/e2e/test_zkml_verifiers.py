@@ -17,10 +17,11 @@ from provery.core.lanes import Call, Chain
 from provery.core.models import CALLDATA, INSTANCE, PROOF, ModelFiles, ModelSettings
 from provery.local import ROOT
 from provery.provers.models import build_model_provers
-from provery.systems.zkml import abi, contracts, onchain
-from provery.systems.zkml.prepare import prepare
+from provery.systems.zkml.onchain import abi, contracts
+from provery.systems.zkml.onchain import calls as onchain
 from provery.systems.zkml.proving import Inputs
-from provery.systems.zkml.spec import quantise_inputs
+from provery.systems.zkml.quantised.prepare import prepare
+from provery.systems.zkml.quantised.spec import quantise_inputs
 from tests.support.anvil import Anvil
 from tests.support.registry import PROGRAM, deploy_registry, land, solidity
 

@@ -137,7 +137,7 @@ async def _run(rig: Rig, case: Case, client: Client) -> Seen:
     except TimeoutError:
         answer = {}
         seen.problems.append(f"no answer in {DONE_S:.0f} s")
-    proof = answer.get("proof")
+    proof = answer.get("result", {}).get("proof")
     verified = isinstance(proof, dict) and await client.verifies(proof)
     seen.evidence = await _gather(rig, seen, answer, verified=verified)
     seen.counts = count(seen.evidence)

@@ -184,6 +184,7 @@ async def rig(home: Path, **settings: str) -> AsyncIterator[Rig]:
             "PROVERY_DRAIN_S": "2",
             "PROVERY_QUEUE_GRACE_S": "2",
             "MODELS_DIR": str(models(home)),
+            "PROVERY_ZKML_ANONYMOUS_PER_MINUTE": "6000",
             **{v: str(toolchain.find(tool)) for v, tool in _TOOLS},
             **environment(l1.proxy.url, l1.policy, all=POLICY),
             **settings,

@@ -16,7 +16,7 @@ from provery.core.errors import ProveryError
 from provery.core.lanes import Call, Chain, Policy, Standing
 from provery.core.ports import Deps, StageContext, StageOutput
 from provery.core.types import Stage, Work
-from provery.systems.zkml.lane import Chains
+from provery.systems.zkml.onchain.lane import Chains
 from tests.support.anvil import private_key
 
 STREAM = "default"

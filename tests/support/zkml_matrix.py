@@ -33,8 +33,9 @@ from provery.core.models import ModelFiles, ModelVersion
 from provery.local.anvil import MNEMONIC
 from provery.provers.native_instance import MODULUS
 from provery.stores.artifacts import open_store
-from provery.systems.zkml import abi, onchain
 from provery.systems.zkml.files import model_files
+from provery.systems.zkml.onchain import abi
+from provery.systems.zkml.onchain import calls as onchain
 from tests.support.anvil import Anvil
 from tests.support.registry import PROGRAM
 from workers.queues import cores

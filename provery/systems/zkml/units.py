@@ -57,19 +57,19 @@ def check_model_name(name: object) -> str:
     raise InvalidInput("not a model's name", value=shown[:100], expected=expected)
 
 
-def request_digest(
-    version: str, values: Sequence[float], visibility: Visibility, attest: str, owner: str = ""
-) -> str:
-    """The id of an inference: SHA-256 over model version, inputs and what is to be shown, 64 hexadecimal digits.
+def request_digest(version: ModelVersion, values: Sequence[float], attest: str, owner: str = "") -> str:
+    """The id of an inference: SHA-256 over model, version, inputs and what is to be shown, 64 hexadecimal digits.
 
-    A commitment is its owner's alone: who tries inputs out must not be given the salt, nor learn that they were right.
+    The name of the model is part of it: one file may lie in the library under two, and an answer names its model. A
+    commitment is its owner's alone: who tries inputs out must not be given the salt, nor learn that they were right.
     """
-    statement: dict[str, Json] = {"visibility": visibility.value, "attest": attest}
-    if visibility is Visibility.COMMITMENT:
+    statement: dict[str, Json] = {"visibility": version.settings.visibility.value, "attest": attest}
+    if version.settings.visibility is Visibility.COMMITMENT:
         statement["owner"] = owner
     # -0.0 and 0.0 are one number, and 1 and 1.0 are.
     numbers: list[Json] = [float(value) + 0.0 for value in values]
-    return digest_json({"version": version, "inputs": numbers, "statement": statement})
+    said: dict[str, Json] = {"model": version.model, "version": version.version}
+    return digest_json({**said, "inputs": numbers, "statement": statement})
 
 
 def proof_key(digest: str) -> str:
@@ -99,7 +99,7 @@ def proof_unit(
     """
     if attest not in ATTESTS:
         raise InvalidInput("not a way to attest", value=attest, expected="hash, proof, or nothing")
-    digest = request_digest(version.version, values, version.settings.visibility, attest, owner)
+    digest = request_digest(version, values, attest, owner)
     params: dict[str, Json] = {
         "kind": "proof",
         "model": version.model,
@@ -130,7 +130,13 @@ def model_unit(
         "settings": settings.document(),
         "calibration": _ref(calibration) if calibration is not None else None,
     }
-    return Unit(SYSTEM, stream, f"model-{version}", params, title=f"model {model}, version {version[:12]}")
+    key = _model_key(model, version)
+    return Unit(SYSTEM, stream, key, params, title=f"model {model}, version {version[:12]}")
+
+
+def _model_key(model: str, version: str) -> str:
+    """The name is part of it: one file may lie in the library under two."""
+    return f"model-{digest_json({'model': model, 'version': version})}"
 
 
 def addition(unit: Unit) -> Addition:
@@ -142,10 +148,10 @@ def addition(unit: Unit) -> Addition:
     onnx = _read_ref(unit.params.get("onnx"))
     given = unit.params.get("calibration")
     settings = read_settings(unit.params.get("settings"))
-    if unit.params.get("kind") != "model" or unit.key != f"model-{version_of(onnx.sha256, settings)}":
+    model = check_model_name(unit.params.get("model"))
+    if unit.params.get("kind") != "model" or unit.key != _model_key(model, version_of(onnx.sha256, settings)):
         raise InvalidInput("not a unit that adds a model", value=unit.key)
-    calibration = _read_ref(given) if given is not None else None
-    return Addition(check_model_name(unit.params.get("model")), onnx, calibration, settings)
+    return Addition(model, onnx, _read_ref(given) if given is not None else None, settings)
 
 
 def inference(unit: Unit) -> Inference:

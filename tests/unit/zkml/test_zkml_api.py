@@ -176,7 +176,7 @@ async def test_another_replica_answers_from_the_ledger(at: Served, tmp_path: Pat
 async def test_changed_and_retired_models_are_not_served_from_the_cache(
     at: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provery.systems.zkml.models_seen.FRESH_S", 0.0)
+    monkeypatch.setattr("provery.systems.zkml.http.models_seen.FRESH_S", 0.0)
     async with at.client() as http:
         first = (await http.post("/prove", json=prove_body())).json()
         await at.ledger.models.add(version_of_spending(tolerance=0.5))

@@ -119,8 +119,11 @@ async def test_what_goes_on_chain_needs_a_key(at: Served) -> None:
         refused = await http.post("/v1/proofs", json=prove_body(attest="hash"))
         assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
         assert at.engine.started == []
-        taken = await http.post("/v1/proofs", json=prove_body(attest="hash"), headers=await at.key(PROVE))
+        key = await at.key(PROVE)
+        taken = await http.post("/v1/proofs", json=prove_body(attest="hash"), headers=key)
         assert taken.status_code == 202
+        done = (await http.get(f"/v1/proofs/{taken.json()['id']}?wait=5", headers=key)).json()
+        assert done["result"]["attestation"] == {"transaction": "0xabc", "block": "7"}
     assert at.engine.started[0].unit.params["attest"] == "hash"
 
 

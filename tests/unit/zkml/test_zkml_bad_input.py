@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from provery.systems.zkml.bodies import DEPTH
-from provery.systems.zkml.problems import CODES
+from provery.systems.zkml.http.bodies import DEPTH
+from provery.systems.zkml.http.problems import CODES
 from tests.support.zkml_served import INPUTS, MODEL, Served, prove_body, served, version_of_spending
 
 JSON = {"content-type": "application/json"}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from provery.systems.zkml.answers import Finished
-from provery.systems.zkml.cache import Cache
-from provery.systems.zkml.http_metrics import HttpMetrics
+from provery.systems.zkml.http.answers import Finished
+from provery.systems.zkml.http.cache import Cache
+from provery.systems.zkml.http.metrics import HttpMetrics
 from provery.systems.zkml.model import Answer
 from tests.support.zkml_served import prove_body, served
 

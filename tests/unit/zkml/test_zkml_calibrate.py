@@ -13,11 +13,11 @@ from onnx import helper
 
 from provery.core.errors import InvalidInput
 from provery.core.models import ModelSettings, Visibility
-from provery.systems.zkml import calibrate, spec
-from provery.systems.zkml.graph import read
-from provery.systems.zkml.onnx_reader import read_model
-from provery.systems.zkml.prepare import prepare
-from provery.systems.zkml.quantise import quantise
+from provery.systems.zkml.quantised import calibrate, spec
+from provery.systems.zkml.quantised.graph import read
+from provery.systems.zkml.quantised.onnx_reader import read_model
+from provery.systems.zkml.quantised.prepare import prepare
+from provery.systems.zkml.quantised.quantise import quantise
 from tests.support.zkml_onnx import model, single
 
 MODELS = Path("provery/systems/zkml/vectors/models")
@@ -147,3 +147,10 @@ def test_the_convolutional_net_is_calibrated_on_its_image() -> None:
     rows = calibrate.write_rows((tuple(sample["inputs"][0]),))
     made = prepare(_data("mnist-conv"), ModelSettings(scale=16, input_bits=26, tolerance=0.2), "0" * 64, rows)
     assert made.facts["same_argmax"] == "1.0000"
+
+
+def test_shapes_that_are_not_declared_are_refused_for_another_prover() -> None:
+    # Nothing that a file asks for is run to find out what it is.
+    data = single("Erf", (1, 4)).SerializeToString()
+    with pytest.raises(InvalidInput, match="no floating-point tensor of known shape"):
+        prepare(data, ModelSettings(prover="ezkl"), "0" * 64)

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from provery.core.errors import ConfigurationError
-from provery.systems.zkml.chain_settings import SECRET, ChainSettings, variables
-from provery.systems.zkml.lane import Chains
+from provery.systems.zkml.onchain.lane import Chains
+from provery.systems.zkml.onchain.settings import SECRET, ChainSettings, variables
 
 REGISTRY = "0x" + "Ab" * 20
 KEY = "0x" + "12" * 32

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from provery.core.errors import InvalidInput
 from provery.core.types import canonical_json
-from provery.systems.zkml.graph import Graph, commitment, read, write
-from provery.systems.zkml.ops import Add, Affine, Dense, Gather, Node, Relu, Shift, Softmax, Table
+from provery.systems.zkml.quantised.graph import Graph, commitment, read, write
+from provery.systems.zkml.quantised.ops import Add, Affine, Dense, Gather, Node, Relu, Shift, Softmax, Table
 from tests.support import zkml_vectors
 
 DOCUMENTS = {name: json.loads(text)["graph"] for name, text in zkml_vectors.documents().items()}

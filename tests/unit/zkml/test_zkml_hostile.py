@@ -18,10 +18,10 @@ from onnx import helper, numpy_helper
 
 from provery.core.errors import InvalidInput
 from provery.core.models import ModelSettings
-from provery.systems.zkml.onnx_file import describe, parse
-from provery.systems.zkml.onnx_reader import read_model
-from provery.systems.zkml.prepare import prepare
-from provery.systems.zkml.quantise import quantise
+from provery.systems.zkml.quantised.onnx_file import describe, parse
+from provery.systems.zkml.quantised.onnx_reader import read_model
+from provery.systems.zkml.quantised.prepare import prepare
+from provery.systems.zkml.quantised.quantise import quantise
 from tests.support.zkml_onnx import FLOAT, model, single
 
 MODELS = Path("provery/systems/zkml/vectors/models")

@@ -18,10 +18,10 @@ from onnx import helper, numpy_helper
 
 from provery.core.errors import InvalidInput
 from provery.core.models import ModelSettings
-from provery.systems.zkml import calibrate, spec
-from provery.systems.zkml.onnx_file import describe, parse
-from provery.systems.zkml.onnx_reader import OPERATORS, network_of, read_model
-from provery.systems.zkml.quantise import quantise
+from provery.systems.zkml.quantised import calibrate, spec
+from provery.systems.zkml.quantised.onnx_file import describe, parse
+from provery.systems.zkml.quantised.onnx_reader import OPERATORS, network_of, read_model
+from provery.systems.zkml.quantised.quantise import quantise
 from tests.support.zkml_onnx import model, single
 
 MODELS = Path("provery/systems/zkml/vectors/models")

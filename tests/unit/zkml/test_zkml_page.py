@@ -10,7 +10,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from provery.api.app import create_app
-from provery.systems.zkml.page import FOLDER, assets, page_routes
+from provery.systems.zkml.http.page import FOLDER, assets, page_routes
 
 ROOT = Path(__file__).parents[3]
 PATHS = sorted(assets())
@@ -114,4 +114,4 @@ def test_the_page_names_only_files_of_its_own() -> None:
 
 def test_the_wheel_has_the_page() -> None:
     files = {each.distribution_path for each in WheelBuilder(str(ROOT)).recurse_included_files()}
-    assert {f"provery/systems/zkml/page/{path.name}" for path in FOLDER.iterdir()} <= files
+    assert {f"provery/systems/zkml/http/page/{path.name}" for path in FOLDER.iterdir()} <= files

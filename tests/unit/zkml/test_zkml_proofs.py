@@ -13,7 +13,7 @@ import pytest
 
 from provery.core.access import ADMIN, PROVE
 from provery.core.models import Visibility
-from provery.systems.zkml import admission, events
+from provery.systems.zkml.http import admission, events
 from tests.support.zkml_served import MODEL, Served, prove_body, served, version_of_spending
 
 
@@ -199,7 +199,7 @@ async def test_idempotency_keys_hold_one_request(at: Served) -> None:
 async def test_an_idempotency_key_outlives_a_change_of_the_model(
     at: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provery.systems.zkml.models_seen.FRESH_S", 0.0)
+    monkeypatch.setattr("provery.systems.zkml.http.models_seen.FRESH_S", 0.0)
     headers = {"idempotency-key": "order-1"}
     async with at.client() as http:
         first = (await http.post("/prove", json=prove_body(), headers=headers)).json()

@@ -10,9 +10,9 @@ import pytest
 from provery.core.errors import ProofRejected
 from provery.core.models import Shown
 from provery.systems.zkml import hashes
-from provery.systems.zkml.graph import Graph
-from provery.systems.zkml.ops import Relu
 from provery.systems.zkml.proving import Inputs, check_shown
+from provery.systems.zkml.quantised.graph import Graph
+from provery.systems.zkml.quantised.ops import Relu
 from tests.support.zkml_served import sealed, served, version_of_spending
 
 ASKED = Inputs((0.5, -1.0), (8, -16), "")

@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 from provery.core.errors import InvalidInput
 from provery.core.models import ModelSettings
 from provery.core.types import canonical_json
-from provery.systems.zkml import graph as graphs
-from provery.systems.zkml import hashes, spec
-from provery.systems.zkml.bounds import bounds
-from provery.systems.zkml.fast import infer_fast
-from provery.systems.zkml.onnx_reader import read_model
-from provery.systems.zkml.ops import Add, Affine, Dense, Mul, Softmax
-from provery.systems.zkml.quantise import quantise
-from provery.systems.zkml.tables import CURVES, table
+from provery.systems.zkml import hashes
+from provery.systems.zkml.quantised import graph as graphs
+from provery.systems.zkml.quantised import spec
+from provery.systems.zkml.quantised.bounds import bounds
+from provery.systems.zkml.quantised.fast import infer_fast
+from provery.systems.zkml.quantised.onnx_reader import read_model
+from provery.systems.zkml.quantised.ops import Add, Affine, Dense, Mul, Softmax
+from provery.systems.zkml.quantised.quantise import quantise
+from provery.systems.zkml.quantised.tables import CURVES, table
 from tests.support import zkml_vectors
 from tests.support.zkml_reference import evaluate
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from provery.core.access import PROVE
-from provery.systems.zkml import webhook_calls, webhooks
-from provery.systems.zkml.problems import ApiError
+from provery.systems.zkml.http import webhook_calls, webhooks
+from provery.systems.zkml.http.problems import ApiError
 from tests.support.zkml_served import Served, prove_body, served
 
 SECRET = "installation secret of sufficient length"

@@ -1,0 +1,1 @@
+"""The HTTP API: routes, admission, cache, events, webhooks, and the page."""

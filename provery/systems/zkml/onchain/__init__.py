@@ -1,0 +1,1 @@
+"""What of this system goes on a chain: the registry, its calls, verifiers."""

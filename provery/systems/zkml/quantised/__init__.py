@@ -1,0 +1,1 @@
+"""From ONNX to quantised graphs: reading, rounding, the twin, calibration."""
