@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from provery.systems.zkml import hashes
 from provery.systems.zkml.http.bodies import DEPTH
 from provery.systems.zkml.http.problems import CODES
-from tests.support.zkml_served import INPUTS, MODEL, Served, prove_body, sealed, served, version_of_spending
+from tests.support.zkml_served import INPUTS, MODEL, Served, prove_body, served, version_of_spending
 
 JSON = {"content-type": "application/json"}
 
