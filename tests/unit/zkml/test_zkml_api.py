@@ -193,6 +193,20 @@ async def test_changed_and_retired_models_are_not_served_from_the_cache(
         assert checked.json()["valid"] is True
 
 
+async def test_a_proof_of_the_oldest_of_many_versions_still_verifies(
+    at: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provery.systems.zkml.http.models_seen.FRESH_S", 0.0)
+    async with at.client() as http:
+        proof = (await http.post("/prove", json=prove_body())).json()["proof"]
+        for number in range(12):
+            await at.ledger.models.add(version_of_spending(tolerance=1.0 + number))
+        asked = {"proof": proof["proof"], "model_hash": proof["metadata"]["model_hash"]}
+        at.engine.verified = 0
+        assert (await http.post("/verify", json=asked)).json()["valid"] is True
+        assert at.engine.verified == 1, "its public values name its key"
+
+
 async def test_every_asked_proof_is_in_the_audit_trail(at: Served) -> None:
     async with at.client() as http:
         said = (await http.post("/prove", json=prove_body())).json()

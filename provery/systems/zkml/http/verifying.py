@@ -21,8 +21,6 @@ from provery.systems.zkml.units import check_model_name
 
 WAITING = 8
 """For each verification that runs, so many wait."""
-VERSIONS = 8
-"""Versions of one model file, each with settings of its own, that a proof is tried with."""
 PROOF_BYTES = 4 * 2**20
 _NOT_FOUND = "its public values are not known here: send program_io, as /prove gave it"
 
@@ -37,6 +35,17 @@ class Claim:
     input_hash: str
     outputs: tuple[float, ...] | None
     instance: str | None
+
+
+def _named_by(instance: str, versions: Sequence[ModelVersion]) -> Sequence[ModelVersion]:
+    """The versions that a proof's public values are of, by the verifying key that they name.
+
+    One version where they name none of them, for its verifier to say what is wrong.
+    """
+    found = [
+        one for one in versions if one.facts.get("verifying_key") and one.facts["verifying_key"] in instance
+    ]
+    return found or versions[:1]
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,7 @@ class Verifying:
             return Checked(False, "proof_unknown", f"the proof was not made here; {_NOT_FOUND}")
         refused = Checked(False, "proof_rejected", "the proof does not verify")
         for instance in candidates:
-            for version in versions[:VERSIONS]:
+            for version in _named_by(instance, versions):
                 try:
                     found = await self._backend.check(version, claim.proof, instance)
                 except TransientError:
