@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 import secrets
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,10 +73,11 @@ def quantised(version: ModelVersion, values: Sequence[float]) -> Inputs:
     """
     count = math.prod(version.input_shape)
     if len(values) != count:
-        shape = list(version.input_shape)
         raise InvalidInput(
-            f"model {version.model} takes other inputs", value=len(values), expected=f"{count} numbers, shape {shape}"
-        )  # fmt: skip
+            f"model {version.model} takes other inputs",
+            value=len(values),
+            expected=f"{count} numbers, shape {list(version.input_shape)}",
+        )
     hidden = version.settings.visibility is Visibility.COMMITMENT
     salt = "0x" + secrets.token_bytes(SALT_BYTES).hex() if hidden else ""
     return Inputs(tuple(values), spec.quantise_inputs(values, version.settings), salt)
@@ -127,7 +127,7 @@ async def verify(shop: Shop, context: StageContext) -> StageOutput:
         "output_hash": answer.output_hash,
         "input_hash": answer.input_hash,
     }
-    return StageOutput((ref, input_named(context, PROOF), input_named(context, CALLDATA)), facts)  # fmt: skip
+    return StageOutput((ref, input_named(context, PROOF), input_named(context, CALLDATA)), facts)
 
 
 async def check_shown(graph: Graph | None, inputs: Inputs, shown: Shown) -> None:
@@ -201,12 +201,6 @@ def proof_files(folder: Path, proof: bytes, instance: str) -> dict[str, Path]:
     files[PROOF].write_bytes(proof)
     files[INSTANCE].write_text(instance)
     return files
-
-
-def copied(source: Path, into: Path) -> Path:
-    """A file that may be changed, of one that may not."""
-    shutil.copyfile(source, into)
-    return into
 
 
 def _check_key(context: StageContext, version: ModelVersion) -> None:
