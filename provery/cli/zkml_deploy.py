@@ -45,7 +45,9 @@ def deploy(
 
     async def go(session: Session) -> dict[str, Any]:
         env = session.env
-        reader, contracts, abi = (part(SYSTEM, name, env) for name in ("chain_settings", "contracts", "abi"))
+        reader, contracts, abi = (
+            part(SYSTEM, name, env) for name in ("onchain.settings", "contracts", "onchain.abi")
+        )
         # A stream's own variable counts before any other.
         own = {reader.variables(stream, name)[0]: given[name] for name in _BY_SETTINGS}
         settings = reader.ChainSettings.load(stream, {**env, **{k: v for k, v in own.items() if v}})

@@ -18,10 +18,10 @@ from provery.core.abi import keccak256
 from provery.core.lane_records import Phase, Submission, Wait
 from provery.core.lanes import Chain, lane_id
 from provery.core.types import UnitOutcome, UnitStatus, Work
+from provery.systems.zkml.contracts import VERIFIER_CODE
 from provery.systems.zkml.model import Answer
 from provery.systems.zkml.onchain import abi
 from provery.systems.zkml.onchain import calls as onchain
-from provery.systems.zkml.onchain.contracts import VERIFIER_CODE
 from provery.systems.zkml.onchain.lane import ANSWER
 from tests.support.anvil import Anvil, address
 from tests.support.attested import SENDER, attested_work, environment

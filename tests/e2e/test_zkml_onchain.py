@@ -20,8 +20,9 @@ from provery.core.errors import ConfigurationError, InvalidInput, Reverted
 from provery.core.factory import address_of
 from provery.core.lanes import Call, Chain, State
 from provery.local.anvil import MNEMONIC
+from provery.systems.zkml import contracts
 from provery.systems.zkml.model import Answer
-from provery.systems.zkml.onchain import abi, contracts
+from provery.systems.zkml.onchain import abi
 from provery.systems.zkml.onchain import calls as onchain
 from tests.support.anvil import Anvil, address
 from tests.support.registry import Proved, deploy_registry, land, logs, prove, signatures, solidity

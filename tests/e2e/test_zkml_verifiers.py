@@ -17,7 +17,8 @@ from provery.core.lanes import Call, Chain
 from provery.core.models import CALLDATA, INSTANCE, PROOF, ModelFiles, ModelSettings
 from provery.local import ROOT
 from provery.provers.models import build_model_provers
-from provery.systems.zkml.onchain import abi, contracts
+from provery.systems.zkml import contracts
+from provery.systems.zkml.onchain import abi
 from provery.systems.zkml.onchain import calls as onchain
 from provery.systems.zkml.proving import Inputs
 from provery.systems.zkml.quantised.prepare import prepare

@@ -19,7 +19,7 @@ from provery.local import ROOT
 from provery.local.toolchain import evm_modules, find
 from provery.provers.statement_native import PROOF, NativeStatements
 from provery.provers.tools import Tools
-from provery.systems.zkml.onchain import contracts
+from provery.systems.zkml import contracts
 from tests.support.anvil import Anvil
 
 POLICY = Policy(stuck_after_s=20.0)

@@ -14,7 +14,7 @@ from provery.core.models import PROOF, ModelFiles, ModelProver, ModelVersion
 from provery.core.ports import Proof, StageContext, StageOutput
 from provery.core.proving import input_named, keep, short
 from provery.systems.zkml import hashes
-from provery.systems.zkml.onchain.contracts import VERIFIER_CODE, compile_verifier
+from provery.systems.zkml.contracts import VERIFIER_CODE, compile_verifier
 from provery.systems.zkml.proving import check_shown, quantised
 from provery.systems.zkml.quantised.graph import read as read_graph
 from provery.systems.zkml.quantised.prepare import prepare

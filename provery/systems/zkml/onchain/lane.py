@@ -9,10 +9,10 @@ from provery.core.errors import ConfigurationError
 from provery.core.lanes import Call, Chain, Contract, OpenChain, Policy, Standing
 from provery.core.ports import StageContext
 from provery.core.proving import input_named
+from provery.systems.zkml.contracts import VERIFIER_CODE
 from provery.systems.zkml.model import Answer
 from provery.systems.zkml.onchain import abi
 from provery.systems.zkml.onchain import calls as onchain
-from provery.systems.zkml.onchain.contracts import VERIFIER_CODE
 from provery.systems.zkml.onchain.settings import ChainSettings
 
 ANSWER = "answer.json"

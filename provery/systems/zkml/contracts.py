@@ -12,7 +12,7 @@ from provery.core.contracts import LARGEST_CODE, LARGEST_CREATION, CompileContra
 from provery.core.errors import ConfigurationError, InvalidInput
 from provery.core.types import Json
 
-FOLDER = Path(__file__).parents[1] / "contract"
+FOLDER = Path(__file__).with_name("contract")
 COMPILED = FOLDER / "compiled.json"
 """What ``provery contracts build`` makes of the sources beside it; a test compiles them again and compares."""
 REGISTRY = "InferenceRegistry"
