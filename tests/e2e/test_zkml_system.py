@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -212,7 +213,7 @@ async def test_without_its_key_a_worker_says_what_to_do(server: WorkflowEnvironm
         assert unit is not None
         assert unit.error_kind == "InvalidKey"
         assert "PROVERY_STATEMENT_KEYS" in unit.reason
-        keys.rmdir()
+        shutil.rmtree(keys)
         (tmp_path / "away").rename(keys)
         mended = await alone.prove("keyless", [0.3, *INPUTS[1:]])
         assert mended.status_code == 200, mended.text
