@@ -110,10 +110,16 @@ async def test_timeouts_by_model_and_by_request(tmp_path: Path) -> None:
         at.engine.hold = asyncio.Event()
         by_model = (await http.post("/prove", json=prove_body())).json()
         assert by_model["error"] == "Proof generation exceeded timeout (80ms)"
-        by_request = (await http.post("/prove", json=prove_body(timeout_ms=30))).json()
+        shorter = await http.post("/prove", json=prove_body(timeout_ms=30))
+        by_request = shorter.json()
         assert by_request["error"] == "Proof generation exceeded timeout (30ms)"
-        longer = (await http.post("/prove", json=prove_body(timeout_ms=50_000))).json()
-        assert longer["error"] == "Proof generation exceeded timeout (80ms)"
+        assert (shorter.status_code, by_request["code"]) == (408, "wait_over")
+        assert shorter.headers["location"] == by_request["poll"] == f"/v1/proofs/{by_request['id']}"
+        longer = await http.post("/prove", json=prove_body(timeout_ms=50_000))
+        assert (longer.status_code, longer.json()["error"]) == (
+            504,
+            "Proof generation exceeded timeout (80ms)",
+        )
 
 
 @pytest.mark.parametrize(

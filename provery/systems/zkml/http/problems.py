@@ -28,6 +28,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not_found": (404, "no such path"),
     "method_not_allowed": (405, "not with this method"),
     "timeout": (408, "the request was not sent in time"),
+    "wait_over": (408, "the request's own timeout_ms is over; the proof goes on, poll the id"),
     "conflict": (409, "the Idempotency-Key was used for another request"),
     "already_ended": (409, "the proof has ended and cannot be cancelled"),
     "too_large": (413, "the body is larger than allowed"),

@@ -61,7 +61,7 @@ def add_documented(router: APIRouter, parts: Parts) -> None:
 
     @router.post("/prove", tags=["documented"], openapi_extra=schema(ProveBody))
     async def prove(request: Request) -> JSONResponse:
-        """Infer and prove, and wait for it: 504 with the id to poll where it takes too long."""
+        """Infer and prove, and wait for it: 504, or 408 after its own ``timeout_ms``, with the id to poll."""
         request.state.trail.action = "prove"
         caller = await parts.callers.of(request, PROVE)
         said = await read_json(request, parts.settings.max_values)
@@ -71,8 +71,8 @@ def add_documented(router: APIRouter, parts: Parts) -> None:
         digest, begun = await parts.asking.begin(request, wanted, caller, named)
         finished = begun.finished
         if begun.flight is not None:
-            limit = parts.settings.timeouts.get(wanted.model, parts.settings.timeout_ms)
-            limit = min(limit, body.timeout_ms or limit)
+            longest = parts.settings.timeouts.get(wanted.model, parts.settings.timeout_ms)
+            limit = min(longest, body.timeout_ms or longest)
             left = limit / 1000 - elapsed_ms(request) / 1000
             ended = await begun.flight.wait(max(left, 0.0))
             if (
@@ -86,7 +86,7 @@ def add_documented(router: APIRouter, parts: Parts) -> None:
                 ended = await begun.flight.wait(max(left, 0.0)) if begun.flight is not None else ended
             if ended is None:
                 request.state.trail.detail["id"] = digest
-                raise _timeout(digest, limit)
+                raise _too_late(digest, limit, wished=limit < longest)
             finished = begun.finished or ended.finished
             if finished is None:
                 raise failure(digest, ended.outcome)
@@ -137,10 +137,10 @@ def note_answer(request: Request, finished: Finished, *, cached: bool) -> None:
     }
 
 
-def _timeout(digest: str, limit: int) -> ApiError:
+def _too_late(digest: str, limit: int, *, wished: bool) -> ApiError:
+    """The wait is over: a failure of the server, unless the request ``wished`` for so short a one."""
     poll = f"/v1/proofs/{digest}"
     more: dict[str, Json] = {"id": digest, "poll": poll, "continues": True}
     headers = {"location": poll, "retry-after": "1"}
-    return ApiError(
-        "proof_timeout", f"Proof generation exceeded timeout ({limit}ms)", headers=headers, more=more
-    )
+    code = "wait_over" if wished else "proof_timeout"
+    return ApiError(code, f"Proof generation exceeded timeout ({limit}ms)", headers=headers, more=more)
