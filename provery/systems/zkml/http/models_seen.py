@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
-from provery.core.errors import InvalidInput
+from provery.core.errors import InvalidInput, ProveryError
 from provery.core.models import ModelRegistry, ModelVersion
 from provery.systems.zkml.http.problems import ApiError, shown
 from provery.systems.zkml.units import check_model_name
@@ -71,6 +72,19 @@ class ModelsSeen:
         if found is None:
             raise _unknown(name)
         return found
+
+    async def missing(self) -> dict[str, str]:
+        """Configured models that cannot be asked for, and why.
+
+        What was noted a moment ago is compared with the list, so that a model is never on it and missing at once. Where
+        the ledger does not answer, what was noted stands.
+        """
+        noted = dict(self._missing())
+        if noted:
+            with contextlib.suppress(ProveryError):
+                for version in await self._registry.current():
+                    noted.pop(version.model, None)
+        return noted
 
     async def all(self) -> list[ModelVersion]:
         """Every model that can be asked for."""

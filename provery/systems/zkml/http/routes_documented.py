@@ -37,7 +37,7 @@ def add_documented(router: APIRouter, parts: Parts) -> None:
         The documented manifest sends liveness and readiness probes here. A kubelet that is told 503 for a minute kills
         the process, which may be the one that prepares the models; so its probes get 200, with status ``starting``.
         """
-        missing = dict(parts.backend.missing())
+        missing = await parts.models.missing()
         probe = request.headers.get("user-agent", "").startswith(KUBELET)
         made = parts.metrics.proofs
         body: dict[str, Json] = {
