@@ -110,7 +110,7 @@ run: setup ## Start everything, prove demo jobs and a mainnet period (ONCE=1: th
 # Two files of tests side by side: most wait for servers. ARGS=-n0 runs them one after the other.
 TEST_PROCESSES ?= 2
 
-test: setup $(STAMPS)/chain $(STAMPS)/browser tools-s3 ## Run every test (ARGS=... is passed to pytest)
+test: setup $(STAMPS)/browser tools-s3 ## Run every test (ARGS=... is passed to pytest)
 	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 	@if [ -f go.mod ]; then echo "go test ./..."; go test ./...; fi
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults import network, upped
-from tests.faults.cases import NETWORK, REDELIVERED, UP, Case, Row
+from tests.faults.cases import LIMIT_S, NETWORK, REDELIVERED, UP, Case, Row
 from tests.faults.rig import ROLES, Rig, rig
 from tests.faults.running import run
 
@@ -42,6 +42,7 @@ async def run_all(
     rigs: int,
     told: Told = lambda case, row: None,
     settings: Mapping[str, str] | None = None,
+    limit_s: float = LIMIT_S,
 ) -> list[Row]:
     """Run cases on several rigs at once; rows in the order of the cases.
 
@@ -52,6 +53,7 @@ async def run_all(
         rigs: How many rigs.
         told: Told of each row.
         settings: See :func:`tests.faults.rig.rig`.
+        limit_s: Within how long work must go on after a fault.
     """
     waiting = list(cases)
     rows: dict[Case, Row] = {}
@@ -62,7 +64,7 @@ async def run_all(
                 made = await stack.enter_async_context(housed(**(settings or {})))
                 while waiting:
                     case = waiting.pop(0)
-                    row = rows[case] = await attempt(made, case)
+                    row = rows[case] = await attempt(made, case, limit_s)
                     told(case, row)
                     if row.problems:
                         made.keep = True
@@ -72,7 +74,7 @@ async def run_all(
     return [rows[case] for case in cases]
 
 
-async def attempt(made: Rig, case: Case) -> Row:
+async def attempt(made: Rig, case: Case, limit_s: float = LIMIT_S) -> Row:
     """Run a case; a defect of the harness is a row too, so that the other cases still run."""
     try:
         if case.fault == NETWORK:
@@ -80,11 +82,11 @@ async def attempt(made: Rig, case: Case) -> Row:
         if case.fault == UP:
             home = _home()
             async with upped.rig(home, express=case.express) as up:
-                row = await run(up, case)
+                row = await run(up, case, limit_s)
             if not row.problems:
                 await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
             return row
-        return await run(made, case)
+        return await run(made, case, limit_s)
     except Exception as error:
         return Row(case.fault, case.boundary, 0, 1, 0, 0, -1.0, -1.0, (f"{type(error).__name__}: {error}",))
 

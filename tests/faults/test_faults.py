@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.faults import network
-from tests.faults.cases import CI_SETTINGS, Case, Row, matrix
+from tests.faults.cases import CI_LIMIT_S, CI_SETTINGS, Case, Row, matrix
 from tests.faults.planted import planted
 from tests.faults.suite import housed, run_all
 
@@ -22,7 +22,9 @@ async def rows(request: pytest.FixtureRequest) -> dict[Case, Row]:
     params = [getattr(item, "callspec", None) for item in request.session.items]
     chosen = [spec.params["case"] for spec in params if spec is not None and "case" in spec.params]
     cases = [case for case in matrix("ci") if case in chosen]
-    return dict(zip(cases, await run_all(cases, rigs=RIGS, settings=CI_SETTINGS), strict=True))
+    return dict(
+        zip(cases, await run_all(cases, rigs=RIGS, settings=CI_SETTINGS, limit_s=CI_LIMIT_S), strict=True)
+    )
 
 
 @pytest.mark.parametrize("case", matrix("ci"), ids=str)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from provery import registry
 from provery.chain.solidity import SETTINGS, Solidity, read_sources
 from provery.cli.main import app
 from provery.core.errors import ConfigurationError, InvalidInput
@@ -71,6 +72,8 @@ def test_a_changed_source_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "compiled.json").write_text(contracts.COMPILED.read_text())
     for source in contracts.FOLDER.glob("*.sol"):
         (tmp_path / source.name).write_text(source.read_text())
+    only = {"hotshot": registry.SYSTEMS["hotshot"]}  # one compilation a build
+    monkeypatch.setattr(registry, "SYSTEMS", only)
     monkeypatch.setattr(contracts, "FOLDER", tmp_path)
     monkeypatch.setattr(contracts, "COMPILED", tmp_path / "compiled.json")
 

@@ -29,7 +29,10 @@ from provery.systems.hotshot.sequencer import Sequencer
 from tests.support.beacon_server import Asked, FakeNode, Reply, serving
 from tests.support.hotshot import recorded_certificates, recorded_config
 
-QUICK = Limits(connect_s=2.0, read_s=0.4, total_s=0.8, body=200_000)
+LIMITS = Limits(connect_s=5.0, read_s=5.0, total_s=10.0, body=200_000)
+"""A busy machine may take its time."""
+QUICK = Limits(connect_s=5.0, read_s=0.4, total_s=0.8, body=200_000)
+"""For services that make one wait."""
 REAL = recorded_certificates()[1]
 BUNDLE = Bundle(REAL.state, REAL.next_stake, REAL.signatures, 4)
 
@@ -82,7 +85,7 @@ def one(two: tuple[FakeService, FakeService]) -> FakeService:
 
 
 @asynccontextmanager
-async def relay(*services: FakeService, limits: Limits = QUICK) -> AsyncIterator[Relay]:
+async def relay(*services: FakeService, limits: Limits = LIMITS) -> AsyncIterator[Relay]:
     found = Relay([service.url for service in services], limits)
     try:
         yield found
@@ -92,7 +95,7 @@ async def relay(*services: FakeService, limits: Limits = QUICK) -> AsyncIterator
 
 @asynccontextmanager
 async def sequencer(*services: FakeService) -> AsyncIterator[Sequencer]:
-    found = Sequencer([service.url for service in services], QUICK)
+    found = Sequencer([service.url for service in services], LIMITS)
     try:
         yield found
     finally:
@@ -255,13 +258,14 @@ ENDLESS = Reply(b" " * 4096, endless=True)
 )
 async def test_a_relay_that_misbehaves_gives_its_error(one: FakeService, reply: Reply, reason: str) -> None:
     one.behaviour = always(reply)
-    async with asyncio.timeout(5), relay(one) as client:
+    limits = QUICK if reply.delay_s or reply.drip_s else LIMITS
+    async with asyncio.timeout(20), relay(one, limits=limits) as client:
         with pytest.raises(RelayServerError, match=reason):
             await client.bundle()
 
 
 async def test_a_server_that_is_not_there_gives_its_error() -> None:
-    client = Sequencer(["http://127.0.0.1:9"], QUICK)
+    client = Sequencer(["http://127.0.0.1:9"], LIMITS)
     with pytest.raises(
         SequencerCommunicationError, match=r"sequencer http://127\.0\.0\.1:9, /config/hotshot: Connect"
     ):
@@ -272,7 +276,7 @@ async def test_a_server_that_is_not_there_gives_its_error() -> None:
 async def test_credentials_are_sent_and_never_shown(one: FakeService) -> None:
     host = one.url.removeprefix("http://")
     url = f"http://operator:hunter22@{host}/?apikey=tops3cret"
-    client = Relay([url], QUICK)
+    client = Relay([url], LIMITS)
     assert await client.bundle() == BUNDLE
     assert [asked.query for asked in one.asked] == [{"apikey": "tops3cret"}] * 2
     assert all(asked.authorization.startswith("Basic ") for asked in one.asked)
