@@ -99,7 +99,7 @@ func (s Store) Find(id string) (*Manifest, error) {
 // Manifest returns the manifest of one SRS, after looking at the sizes of the files it names.
 func (s Store) Manifest(id string) (*Manifest, error) {
 	if !depot.IsDigest(id) {
-		return nil, fault.New(fault.InvalidKey, "SRS %q: an id has 64 hexadecimal digits", fault.Shorten(id, 80))
+		return nil, fault.New(fault.InvalidKey, "SRS %q is none of %s: an id has 64 hexadecimal digits", fault.Shorten(id, 80), s.Dir)
 	}
 	path := filepath.Join(s.Dir, id, fileManifest)
 	text, err := os.ReadFile(path)
