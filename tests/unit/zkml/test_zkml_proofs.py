@@ -72,6 +72,21 @@ async def test_a_stopping_replica_ends_long_polls_and_takes_nothing_new(at: Serv
         assert (await http.post("/v1/proofs", json=prove_body())).status_code == 202  # it only attaches
 
 
+async def test_a_replica_that_stops_says_where_what_it_waited_for_goes_on(at: Served) -> None:
+    at.engine.hold = asyncio.Event()
+    async with at.client() as http:
+        waiting = asyncio.create_task(http.post("/prove", json=prove_body()))
+        while not at.engine.started:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        await at.api.stop()
+        await at.api.close()
+        answer = await asyncio.wait_for(waiting, 5)
+    said = answer.json()
+    assert (answer.status_code, said["code"], said["continues"]) == (503, "draining", True)
+    assert answer.headers["location"] == said["poll"] == f"/v1/proofs/{said['id']}"
+
+
 def parsed(text: str) -> list[tuple[str, int, Any]]:
     found = []
     for block in text.split("\n\n"):

@@ -88,6 +88,8 @@ def add_documented(router: APIRouter, parts: Parts) -> None:
                 request.state.trail.detail["id"] = digest
                 raise _too_late(digest, limit, wished=limit < longest)
             finished = begun.finished or ended.finished
+            if finished is None and ended.outcome is None and parts.proofs.draining:
+                raise _goes_on("draining", "this replica is stopping; the proof goes on", digest)
             if finished is None:
                 raise failure(digest, ended.outcome)
         if finished is None:
@@ -139,8 +141,11 @@ def note_answer(request: Request, finished: Finished, *, cached: bool) -> None:
 
 def _too_late(digest: str, limit: int, *, wished: bool) -> ApiError:
     """The wait is over: a failure of the server, unless the request ``wished`` for so short a one."""
+    code = "wait_over" if wished else "proof_timeout"
+    return _goes_on(code, f"Proof generation exceeded timeout ({limit}ms)", digest)
+
+
+def _goes_on(code: str, message: str, digest: str) -> ApiError:
     poll = f"/v1/proofs/{digest}"
     more: dict[str, Json] = {"id": digest, "poll": poll, "continues": True}
-    headers = {"location": poll, "retry-after": "1"}
-    code = "wait_over" if wished else "proof_timeout"
-    return ApiError(code, f"Proof generation exceeded timeout ({limit}ms)", headers=headers, more=more)
+    return ApiError(code, message, headers={"location": poll, "retry-after": "1"}, more=more)
