@@ -157,6 +157,26 @@ async def test_a_model_is_added_proved_attested_and_its_proofs_are_judged_alike(
     print(json.dumps({one.name: made.rows[one.name]}))
 
 
+async def test_what_goes_on_chain_changes_no_proof(made: World) -> None:
+    """Proofs are randomised, so that one that is made again is another."""
+    name = "spending-model"
+    attested = made.answers[name][0]
+    inputs = [0.3, 0.6, 0.1, 0.2, 0.4, 0.7, 0.9, 0.25]
+    plain = await made.ask(name, inputs)
+    hashed = (await made.attest(name, inputs, "hash"))["result"]
+    whole = (await made.attest(name, inputs))["result"]
+    assert [one["proof"]["proof"] for one in (hashed, whole)] == [plain["proof"]["proof"]] * 2
+    transactions = {one["attestation"]["transaction"] for one in (hashed, whole)}
+    assert len(transactions) == 2
+    again = await made.ask(name, [*inputs[:-1], 0.5])
+    assert again["proof"]["proof"] != plain["proof"]["proof"]
+    [one] = [one for one in RUN if one.name == name]
+    late = await made.ask(
+        name, one.sample["inputs"][0]
+    )  # attested by the first test, and asked for in no other way
+    assert late["proof"]["proof"] == attested["proof"]["proof"]
+
+
 async def test_one_file_may_have_two_names(made: World) -> None:
     again = Combination("spending-again", "spending-model", {})
     assert await made.add(again) == ""

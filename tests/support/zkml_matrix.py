@@ -124,9 +124,9 @@ class World:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def attest(self, name: str, inputs: Sequence[float]) -> dict[str, Any]:
-        """Ask for a proof that goes on chain whole; what is told of it when it has landed."""
-        asked = {"model_id": name, "inputs": list(inputs), "attest": "proof"}
+    async def attest(self, name: str, inputs: Sequence[float], how: str = "proof") -> dict[str, Any]:
+        """Ask for a proof that goes on chain, whole or its hash; what is told of it when it has landed."""
+        asked = {"model_id": name, "inputs": list(inputs), "attest": how}
         answer = await self.http.post("/v1/proofs", json=asked)
         assert answer.status_code == 202, answer.text[:500]
         deadline = time.monotonic() + 300

@@ -21,6 +21,7 @@ from provery.systems.zkml.files import model_files
 from provery.systems.zkml.model import Answer
 from provery.systems.zkml.quantised import spec
 from provery.systems.zkml.quantised.graph import Graph
+from provery.systems.zkml.shared import taken
 from provery.systems.zkml.shop import Shop
 from provery.systems.zkml.units import inference, read_numbers
 
@@ -84,12 +85,15 @@ def quantised(version: ModelVersion, values: Sequence[float]) -> Inputs:
 
 
 async def prove(shop: Shop, context: StageContext) -> StageOutput:
-    """The proof, by the model's prover, when this worker has a place for it."""
+    """The proof, by the model's prover, when this worker has a place for it; one that is there already is taken."""
     asked = inference(context.unit)
     version = await shop.version(asked.model, asked.version)
     _check_key(context, version)
-    model = await model_files(context.artifacts, version)
     given = await context.artifacts.local(input_named(context, INPUTS))
+    there = await taken(shop, context, asked, version, given)
+    if there is not None:
+        return there
+    model = await model_files(context.artifacts, version)
     async with (
         shop.slots.hold(int(version.facts.get("peak_rss", "0"))),
         context.artifacts.scratch() as folder,
