@@ -107,8 +107,8 @@ $(HOMEDIR)/bin/rapidsnark-prove: | $(STAMPS)/python
 run: setup ## Start everything, prove demo jobs and a mainnet period (ONCE=1: then exit; FAST=1: few jobs only)
 	$(BIN)/provery up --demo $(if $(ONCE),--once) $(if $(FAST),--fast)
 
-# Two files of tests side by side: most wait for servers. ARGS=-n0 runs them one after the other.
-TEST_PROCESSES ?= 2
+# Three files of tests side by side on two cores: they wait for servers a third of the time. ARGS=-n0 for one.
+TEST_PROCESSES ?= 3
 
 test: setup $(STAMPS)/browser tools-s3 ## Run every test (ARGS=... is passed to pytest)
 	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
