@@ -47,12 +47,12 @@ class Client:
         found = await self._patiently("POST", "/v1/proofs", json={"model_id": MODEL, "inputs": inputs})
         return str(found["id"])
 
-    async def result(self, id: str) -> dict[str, Any]:
-        """Poll until a proof is there."""
+    async def result(self, id: str) -> tuple[dict[str, Any], float]:
+        """Poll until a proof has ended; what was said, and when, in seconds since the epoch."""
         while True:
             found = await self._patiently("GET", f"/v1/proofs/{id}", params={"wait": POLL_S})
             if found["status"] in ("done", "failed", "cancelled"):
-                return found
+                return found, time.time()
 
     async def verifies(self, proof: dict[str, Any]) -> bool:
         """Whether /verify takes a proof for what its own metadata say."""
@@ -133,28 +133,31 @@ async def _run(rig: Rig, case: Case, client: Client) -> Seen:
         await rig.mend()
     try:
         async with asyncio.timeout(DONE_S):
-            answer = await polling
+            answer, answered = await polling
+            if answered <= seen.broken:  # the proof was there before the fault; it has to be there after it
+                answer, answered = await client.result(id)
     except TimeoutError:
-        answer = {}
+        answer, answered = {}, 0.0
         seen.problems.append(f"no answer in {DONE_S:.0f} s")
     proof = answer.get("result", {}).get("proof")
     verified = isinstance(proof, dict) and await client.verifies(proof)
-    seen.evidence = await _gather(rig, seen, answer, verified=verified)
+    seen.evidence = await _gather(rig, seen, answer, answered, verified=verified)
     seen.counts = count(seen.evidence)
     for name in rig.collapsed:
         seen.problems.append(f"{name} ended by itself: {rig.process(name).log_tail()[-600:]}")
     return seen
 
 
-async def _gather(rig: Rig, seen: Seen, answer: dict[str, Any], *, verified: bool) -> Evidence:
-    """As for jobs: what the client got is the row, the ledger's end of the unit is the event."""
+async def _gather(
+    rig: Rig, seen: Seen, answer: dict[str, Any], answered: float, *, verified: bool
+) -> Evidence:
+    """As for jobs: what the client got is the row, and that it got it the event."""
     (key,) = seen.ids
     unit = Unit("zkml", "default", key)
-    row = await rig.ledger.unit(unit.system, unit.stream, key)
     return Evidence(
         audits={key: await rig.ledger.audit(unit)},
         rows={key: {"status": answer.get("status", "lost"), "proof": verified, "error": answer.get("error")}},
-        events=[{"event": "completed", "jobId": key, "at": row.updated_at if row else 0.0}],
+        events=[{"event": "completed", "jobId": key, "at": answered}],
         orphans=seen.orphans or await rig.orphans(),
         deliveries={key: key},
     )
