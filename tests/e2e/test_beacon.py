@@ -184,7 +184,7 @@ async def test_a_cancelled_period_publishes_nothing_and_is_due_again(
 # ---------------------------------------------------------------- the native prover
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not NATIVE, reason="the native prover of statements is not in this tree")
 @pytest.mark.timeout(600)
 async def test_a_recorded_devnet_period_is_proved_natively(

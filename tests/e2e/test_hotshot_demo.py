@@ -87,6 +87,7 @@ async def test_the_demo_lands_every_epoch_once(tmp_path: Path) -> None:
     assert processes.of(tmp_path) == []
 
 
+@pytest.mark.long
 async def test_the_prover_runs_once_and_as_a_daemon(tmp_path: Path) -> None:
     """The commands of docs/hotshot.md, as somebody would give them who comes from the upstream program."""
     file = str(topology(tmp_path / "of the file"))
@@ -142,6 +143,7 @@ async def test_the_prover_runs_once_and_as_a_daemon(tmp_path: Path) -> None:
     assert processes.of(tmp_path) == []
 
 
+@pytest.mark.long
 async def test_the_daemon_serves_and_follows(tmp_path: Path) -> None:
     file, port = str(topology(tmp_path)), free_port()
     network, anvil = (

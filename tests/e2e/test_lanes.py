@@ -326,6 +326,7 @@ async def test_a_landing_that_is_undone_is_sent_again_and_what_follows_waits(rig
     await rig.gapless()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_an_empty_lane_still_looks_at_what_has_landed(rig: Rig) -> None:
     work = laned_work("free", 6)

@@ -30,6 +30,8 @@ BUSY_TICKS = 5
 """Hundredths of a second that a prover must have computed to be in the middle of it."""
 AWAY_S = 12.0
 """How long a server is away when a worker starts without it: longer than one attempt to connect may take."""
+START_S = 60.0
+"""How long a worker may take until it answers at all."""
 FROZEN_S = 3.0
 """How much longer than its locks last a holder is frozen."""
 Orders = Mapping[str, Mapping[str, Json]]
@@ -124,7 +126,7 @@ async def _start_late(rig: Rig, worker: str, server: str, seen: Seen) -> None:
     process.spawn()
     rig.killed.discard(worker)
     restarts = process.restarts
-    serves = await until(lambda: _healthy(process.port), AWAY_S / 2, 0.2)
+    serves = await until(lambda: _healthy(process.port), START_S, 0.2)
     await asyncio.sleep(AWAY_S / 2)
     if not process.alive or not serves or not await _healthy(process.port):
         seen.problems.append(f"{worker} did not wait for {server}: {process.log_tail()[-400:]}")

@@ -312,7 +312,8 @@ async def test_clients_that_go_take_nothing_with_them(at: Served) -> None:
     at.engine.hold = asyncio.Event()
     async with at.client() as http:
         going = asyncio.create_task(http.post("/prove", json=prove_body()))
-        await asyncio.sleep(0.2)
+        while not at.engine.started:
+            await asyncio.sleep(0.01)
         going.cancel()
         await asyncio.gather(going, return_exceptions=True)
     assert len(at.engine.started) == 1
