@@ -247,7 +247,8 @@ async def test_a_full_queue_refuses_before_anything_is_started(
             assert (await elsewhere.post("/v1/proofs", json=prove_body(0.9))).status_code == 429
         at.engine.hold.set()
         await asyncio.gather(*at.engine.tasks)
-        await asyncio.sleep(0.05)
+        while len(at.api.parts.proofs.flights):
+            await asyncio.sleep(0.01)
         assert (await http.post("/v1/proofs", json=prove_body(0.9))).status_code == 202
 
 
@@ -314,6 +315,7 @@ async def test_clients_that_go_take_nothing_with_them(at: Served) -> None:
         going = asyncio.create_task(http.post("/prove", json=prove_body()))
         while not at.engine.started:
             await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
         going.cancel()
         await asyncio.gather(going, return_exceptions=True)
     assert len(at.engine.started) == 1
